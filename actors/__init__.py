@@ -1,0 +1,21 @@
+"""The composition root: `dramatiq actors` imports this, and so does every producer.
+
+Importing does no I/O: settings are read, the broker is put together, every module of this folder is
+imported so that its actors are declared. Redis and the database are looked for at their first use.
+"""
+
+import pkgutil
+from importlib import import_module
+
+import dramatiq
+
+from actors.composition import App, compose
+
+app: App = compose()
+dramatiq.set_broker(app.broker)
+
+for _module in pkgutil.iter_modules(__path__):
+    if _module.name not in ("composition", "declare"):
+        import_module(f"{__name__}.{_module.name}")
+
+app.check()

@@ -1,0 +1,153 @@
+"""Puts the rooms together: settings become rules, ports get their implementations, the broker its stack."""
+
+import difflib
+from collections.abc import Collection, Mapping
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from broker.broker import CallboardBroker
+from broker.codec import Codec
+from broker.connection import RedisAddress
+from broker.embedded import read_address
+from broker.lifecycle import WorkerProcess
+from broker.redis_store import RedisStore
+from broker.results import JobResults
+from integrations.errors import PermanentFailure
+from jobs.backoff import Backoff
+from jobs.errors import InvalidPayload, StoreUnavailable, UnknownActor
+from jobs.model import Retention
+from jobs.rules import QueueRules
+from jobs.store import JobStore
+from middleware.contract import Contract
+from middleware.stack import Ports, build_stack
+from middleware.validation import Validation
+from settings import Settings, check_queues, load_settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from jobs.events import EventSink
+
+
+def compose(settings: Settings | None = None, store: JobStore | None = None) -> "App":
+    """Make the application. No I/O but reading the settings.
+
+    `store` is given by tests that run in memory; otherwise jobs are in Redis.
+    """
+    return App(settings or load_settings(), store)
+
+
+class App:
+    """What producers, workers and `control` stand on."""
+
+    def __init__(self, settings: Settings, store: JobStore | None = None) -> None:
+        self.settings = settings
+        self._rules: dict[str, QueueRules] = {}
+        self._engine: Engine | None = None
+        self.store = store or RedisStore(self.redis_address, settings.redis.namespace)
+        ports = Ports(
+            rules_of=self.rules_of,
+            write_progress=self.store.report_progress,
+            results=JobResults(self.store),
+            permanent=(PermanentFailure,),
+        )
+        stack = build_stack(ports, settings.middleware.without, settings.middleware.extra)
+        self._validation = next((m for m in stack if isinstance(m, Validation)), None)
+        workers = settings.workers
+        self.broker = CallboardBroker(
+            self.store,
+            stack,
+            WorkerProcess(
+                name=workers.id or "",
+                version=version("callboard"),
+                rules_of=self.rules_of,
+                lease_ms=round(workers.lease_seconds * 1000),
+                max_lost=workers.max_lost_leases,
+                stop_s=workers.stop_seconds,
+                threads=workers.threads,
+                serves=self._serves,
+                lease=self._lease_address if store is None else None,
+                sinks={"audit": self._audit_sink} if "audit" not in settings.middleware.without else {},
+            ),
+            Codec(settings.payload.max_bytes),
+        )
+
+    def rules_of(self, queue: str) -> QueueRules:
+        """The rules of a queue, from its policy."""
+        rules = self._rules.get(queue)
+        if rules is None:
+            rules = self._rules[queue] = self._rules_from_policy(queue)
+        return rules
+
+    def redis_address(self) -> RedisAddress:
+        """REDIS_URL or REDIS_HOST…, else the server of a running `callboard up`. Raises StoreUnavailable."""
+        url = self.settings.redis.effective_url()
+        if url:
+            return RedisAddress(url)
+        running = read_address(self.settings.home)
+        if running is None:
+            raise StoreUnavailable(
+                "There is no Redis to talk to: set REDIS_URL, or run `make up` in another shell."
+            )
+        return running
+
+    def engine(self) -> "Engine":
+        """The database, opened at the first call."""
+        if self._engine is None:
+            from database.engine import make_engine
+
+            self._engine = make_engine(self.settings.database_url)
+        return self._engine
+
+    def contract(self, actor_name: str) -> Contract:
+        """What an actor accepts. Raises UnknownActor with the nearest name."""
+        actor = self.broker.actors.get(actor_name)
+        if actor is None:
+            near = difflib.get_close_matches(actor_name, self.broker.actors, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else "."
+            raise UnknownActor(f"There is no actor named {actor_name!r}{hint}")
+        if self._validation is not None:
+            return self._validation.contract(actor_name)
+        return Contract(actor_name, actor.fn)
+
+    def schema(self, actor_name: str) -> dict[str, Any]:
+        """The JSON schema of an actor's arguments. Raises UnknownActor."""
+        return self.contract(actor_name).schema()
+
+    def validate(self, actor_name: str, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Arguments by name, as the actor takes them. Raises UnknownActor and InvalidPayload."""
+        if not isinstance(data, Mapping):
+            raise InvalidPayload(f"{actor_name} takes its arguments by name, as an object.")
+        return self.contract(actor_name).check((), data)[1]
+
+    def check(self) -> None:
+        """Refuse a policy for a queue that nobody has. Raises settings.SettingsError."""
+        check_queues(self.settings, self.broker.get_declared_queues())
+
+    # Inside
+
+    def _rules_from_policy(self, queue: str) -> QueueRules:
+        policy = self.settings.policy(queue)
+        return QueueRules(
+            concurrency=policy.concurrency,
+            global_concurrency=policy.effective_global_concurrency,
+            priority=policy.priority,
+            attempts=policy.attempts,
+            backoff=Backoff(**policy.backoff.model_dump()),
+            timeout_ms=policy.timeout_ms,
+            keep_completed=policy.retention.completed_count,
+            retention=Retention(policy.retention.completed_age_ms, policy.retention.failed_age_ms),
+            dead_letter=policy.dead_letter,
+        )
+
+    def _serves(self, declared: Collection[str]) -> Collection[str] | None:
+        return self.settings.selected_queues(declared)
+
+    def _lease_address(self) -> dict[str, object]:
+        redis = self.settings.redis
+        return {"url": self.redis_address().url, "namespace": redis.namespace, "shard": "main"}
+
+    def _audit_sink(self) -> "EventSink":
+        from database.audit import AuditWriter
+
+        return AuditWriter(self.engine())

@@ -1,0 +1,48 @@
+"""Dramatiq's view of a queue. It never fetches: the exchange does that for all queues of the process."""
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import cast
+
+import dramatiq
+from dramatiq.broker import MessageProxy
+
+from broker.proxy import JobProxy
+
+
+class QueueConsumer(dramatiq.Consumer):
+    """`opened` is called once Dramatiq listens; `settle` takes a job whose run has ended."""
+
+    def __init__(
+        self,
+        queue: str,
+        timeout_s: float,
+        stopped: threading.Event,
+        opened: Callable[[str], None],
+        settle: Callable[[JobProxy], None],
+    ) -> None:
+        self._queue = queue
+        self._timeout_s = timeout_s
+        self._stopped = stopped
+        self._opened: Callable[[str], None] | None = opened
+        self._settle = settle
+
+    def __next__(self) -> MessageProxy | None:
+        # Only now has Dramatiq's thread kept this consumer, so that jobs can be settled through it.
+        if self._opened is not None:
+            self._opened(self._queue)
+            self._opened = None
+        self._stopped.wait(self._timeout_s)
+        return None
+
+    def ack(self, message: MessageProxy) -> None:
+        """Queue the verdict; the exchange sends it. Never raises for a lost connection."""
+        self._settle(cast(JobProxy, message))
+
+    nack = ack
+
+    def requeue(self, messages: Iterable[MessageProxy]) -> None:
+        """Nothing: what was not started is handed back by the exchange, all at once."""
+
+    def close(self) -> None:
+        """Nothing: the connection is the exchange's."""

@@ -1,0 +1,116 @@
+"""Keeps this process's lease alive, and ends the process when one of its service threads is dead.
+
+Renewal is the work of a small helper process, because a job that holds the interpreter lock for a
+minute would keep any thread here from renewing. This side feeds the helper a beat a second through a
+pipe; the helper stops when the pipe closes (we are gone), when we are stopped, or when no beat came
+for `WEDGED_S`: then the jobs are better off elsewhere.
+"""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from jobs.errors import CallboardError
+
+logger = logging.getLogger(__name__)
+
+BEAT_S = 1.0
+#: Longer than any job may hold the interpreter lock, shorter than anybody's patience.
+WEDGED_S = 90.0
+#: The exit code of a process whose service thread died (EX_SOFTWARE).
+EXIT_BROKEN = 70
+
+
+class LeaseKeeper(threading.Thread):
+    """`services` are the threads that must live, each with a `beat` time. The helper is told `lease`
+    and what `address` says of the store when it is started."""
+
+    def __init__(
+        self,
+        address: Callable[[], Mapping[str, object]],
+        lease: Mapping[str, object],
+        services: Callable[[], Mapping[str, threading.Thread]],
+        end_process: Callable[[int], None] = os._exit,
+    ) -> None:
+        super().__init__(name="callboard-leases", daemon=True)
+        self._address = address
+        self._lease = dict(lease)
+        self._services = services
+        self._end_process = end_process
+        self._stopped = threading.Event()
+        self._helper: subprocess.Popen[bytes] | None = None
+
+    def run(self) -> None:
+        while not self._stopped.is_set():
+            fault = self._fault()
+            if fault:
+                # Better dead than deaf: the supervisor starts a new process, others take the jobs.
+                logger.critical("%s. This worker process ends; its jobs run elsewhere.", fault)
+                self._end_process(EXIT_BROKEN)
+                return
+            try:
+                self._feed()
+            except CallboardError as error:
+                logger.debug("%s", error)  # no address yet; the exchange says it aloud
+            self._stopped.wait(BEAT_S)
+
+    def stop(self) -> None:
+        """End the helper. The lease itself is ended by the store's `leave`."""
+        self._stopped.set()
+        helper, self._helper = self._helper, None
+        if helper is not None:
+            _close(helper)
+
+    def _fault(self) -> str | None:
+        now = time.monotonic()
+        for name, thread in self._services().items():
+            if not thread.is_alive():
+                return f"The {name} thread is dead"
+            if now - getattr(thread, "beat", now) > WEDGED_S:
+                return f"The {name} thread has not moved for {WEDGED_S:.0f} s"
+        return None
+
+    def _feed(self) -> None:
+        if self._helper is None or self._helper.poll() is not None:
+            self._helper = self._start_helper()
+        assert self._helper.stdin is not None
+        try:
+            self._helper.stdin.write(b".")
+            self._helper.stdin.flush()
+        except BrokenPipeError:
+            logger.warning("The lease helper ended; it is started again.")
+            _close(self._helper)
+            self._helper = None
+
+    def _start_helper(self) -> subprocess.Popen[bytes]:
+        told = {**self._lease, **self._address()}
+        helper = subprocess.Popen(
+            [sys.executable, "-m", "broker.renewer"],
+            stdin=subprocess.PIPE,
+            cwd=Path(__file__).parent.parent,
+            start_new_session=True,
+        )
+        assert helper.stdin is not None
+        # The address holds the password, so it goes through the pipe, not through arguments.
+        with suppress(BrokenPipeError):
+            helper.stdin.write(json.dumps(told).encode() + b"\n")
+            helper.stdin.flush()
+        return helper
+
+
+def _close(helper: subprocess.Popen[bytes]) -> None:
+    if helper.stdin is not None:
+        with suppress(BrokenPipeError):
+            helper.stdin.close()
+    try:
+        helper.wait(2.0)
+    except subprocess.TimeoutExpired:
+        helper.kill()
+        helper.wait()

@@ -1,0 +1,51 @@
+"""Waits in the store for new work while the process has nothing to do, so that a job starts in milliseconds."""
+
+import logging
+import threading
+import time
+
+from broker.exchange import Exchange
+from jobs.errors import CallboardError
+from jobs.store import JobStore
+
+logger = logging.getLogger(__name__)
+
+#: One blocking call lasts this long at most; the end of the process does not wait for it.
+BLOCK_MS = 4_000
+TRY_AGAIN_S = 0.5
+
+
+class Listener(threading.Thread):
+    """One blocking call for all queues of the process."""
+
+    def __init__(self, store: JobStore, exchange: Exchange) -> None:
+        super().__init__(name="callboard-listener", daemon=True)
+        self.beat = time.monotonic()
+        self._store = store
+        self._exchange = exchange
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def run(self) -> None:
+        while not self._stopped.is_set():
+            self.beat = time.monotonic()
+            if not self._exchange.hungry.wait(1.0):
+                continue
+            queues = self._exchange.holdings.open_queues()
+            if not queues:
+                continue
+            try:
+                woken = self._store.wait_for_work(queues, BLOCK_MS)
+                if woken is None or self._stopped.is_set():
+                    continue
+                if woken in self._exchange.holdings.open_queues():
+                    self._exchange.look()
+                else:
+                    # The threads filled up meanwhile: pass the wake-up on.
+                    self._store.wake([woken])
+            except CallboardError as error:
+                logger.debug("%s", error)  # the exchange says it aloud
+                self._stopped.wait(TRY_AGAIN_S)
+                self._exchange.look()

@@ -1,0 +1,11 @@
+-- PURPOSE: Enter a worker process into the registry and give it a lease.
+-- KEYS: workers, leases
+-- ARGV: owner, lease_ms, info
+-- RETURNS: the server's time
+-- EVENTS: none
+-- OOM: allowed
+-- INCLUDE: clock
+local now = now_ms()
+redis.call('HSET', workers, owner, info)
+redis.call('ZADD', leases, now + tonumber(lease_ms), owner)
+return now

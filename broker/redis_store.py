@@ -1,0 +1,298 @@
+"""The job store on Redis: each verb is one script of `lua/`."""
+
+import uuid
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import orjson
+import redis
+from redis.exceptions import ResponseError
+
+from broker.connection import RedisAddress, connect, plain_errors
+from broker.keys import Keys
+from broker.records import (
+    pack_job,
+    pack_verdict,
+    pack_worker,
+    unpack_event,
+    unpack_fetched,
+    unpack_job,
+    unpack_stats,
+    unpack_worker,
+)
+from broker.scripts import Scripts
+from jobs.model import (
+    Accepted,
+    EventBatch,
+    Fetched,
+    FetchRequest,
+    Job,
+    NewJob,
+    QueueStats,
+    Retention,
+    Settled,
+    Verdict,
+    WorkerInfo,
+)
+from jobs.states import JobState
+from jobs.store import JobStore
+
+#: Jobs in one enqueue call: a script of this size holds the server for about 5 ms.
+ENQUEUE_CHUNK = 500
+#: Attempts in the event stream at which enqueue is refused rather than events lost.
+EVENTS_CAP = 2_000_000
+#: A reader that keeps events longer than this is taken for dead; another takes them over.
+READER_IDLE_MS = 30_000
+BLOCK_LONGEST_MS = 4_000
+
+_ANSWERS = {0: Settled.REFUSED, 1: Settled.STORED, 2: Settled.REPEATED}
+_SETS = {
+    JobState.WAITING: "waiting",
+    JobState.DELAYED: "delayed",
+    JobState.ACTIVE: "active",
+    JobState.COMPLETED: "completed",
+    JobState.FAILED: "failed",
+    JobState.CANCELLED: "cancelled",
+}
+
+
+class RedisStore(JobStore):
+    """Jobs of one shard. `find` is asked for the address at the first call, never at import.
+
+    Safe to use from many threads. After a fork the connections of the parent are left alone.
+    """
+
+    def __init__(
+        self, find: Callable[[], RedisAddress], namespace: str = "callboard", shard: str = "main"
+    ) -> None:
+        self.keys = Keys(namespace, shard)
+        self._find = find
+        self._opened: tuple[RedisAddress, redis.Redis, redis.Redis, Scripts] | None = None
+        self._readers: set[str] = set()
+
+    @property
+    def address(self) -> RedisAddress:
+        return self._open()[0]
+
+    # Producers
+
+    def enqueue(self, jobs: Sequence[NewJob]) -> list[Accepted]:
+        accepted: list[Accepted] = []
+        for start in range(0, len(jobs), ENQUEUE_CHUNK):
+            chunk = jobs[start : start + ENQUEUE_CHUNK]
+            numbers: dict[str, int] = {}
+            packed = [pack_job(job, numbers.setdefault(job.queue, len(numbers) + 1)) for job in chunk]
+            reply = self._run("enqueue", [EVENTS_CAP, *packed], [self.keys.wake(queue) for queue in numbers])
+            accepted += [Accepted(job.id, bool(created)) for job, created in zip(chunk, reply, strict=True)]
+        return accepted
+
+    # Workers
+
+    def fetch(self, request: FetchRequest) -> Fetched:
+        return _fetched(self._run("fetch", _fetch_argv(request)))
+
+    def settle(self, owner: str, verdicts: Sequence[Verdict]) -> list[Settled]:
+        if not verdicts:
+            return []
+        return _settled(self._run("settle", [owner, *map(pack_verdict, verdicts)]))
+
+    def settle_and_fetch(
+        self, verdicts: Sequence[Verdict], request: FetchRequest
+    ) -> tuple[list[Settled], Fetched]:
+        if not verdicts:
+            return [], self.fetch(request)
+        address, _, _, scripts = self._open()
+        with plain_errors(address):
+            settled, fetched = scripts.run_all(
+                [
+                    ("settle", [request.owner, *map(pack_verdict, verdicts)], ()),
+                    ("fetch", _fetch_argv(request), ()),
+                ]
+            )
+        return _settled(settled), _fetched(fetched)
+
+    def owned(self, owner: str) -> dict[str, int]:
+        address, client, _, _ = self._open()
+        with plain_errors(address):
+            members: list[Any] = client.zrangebylex(self.keys.of("held"), f"[{owner}\x1f", f"({owner}\x20")
+        jobs = self._read("get", [member.rpartition(b"\x1f")[2] for member in members])
+        return {job.id: job.deliveries for job in jobs if job.owner == owner}
+
+    def register(self, worker: WorkerInfo, lease_ms: int) -> None:
+        self._run("register", [worker.owner, lease_ms, pack_worker(worker)])
+
+    def renew(self, owner: str, lease_ms: int) -> bool:
+        return bool(self._run("renew", [owner, lease_ms]))
+
+    def reclaim(self, max_lost: int, limit: int = 100) -> int:
+        reason = orjson.dumps({"error": {"type": "LeaseLost", "message": LEASE_LOST}})
+        count, *queues = self._run("reclaim", [max_lost, limit, "dead-letter", reason])
+        if queues:
+            self.wake(queue.decode() for queue in queues)
+        return int(count)
+
+    def leave(self, owner: str) -> None:
+        most = 500
+        while self._run("leave", [owner, most]) == most:
+            pass
+
+    def report_progress(self, updates: Mapping[str, bytes]) -> None:
+        if updates:
+            self._run("report_progress", [part for update in updates.items() for part in update])
+
+    # Wake-up
+
+    def wait_for_work(self, queues: Collection[str], timeout_ms: int) -> str | None:
+        address, _, blocking, _ = self._open()
+        names = {self.keys.wake(queue).encode(): queue for queue in queues}
+        with plain_errors(address):
+            woken: Any = blocking.blpop(list(names), timeout=min(timeout_ms, BLOCK_LONGEST_MS) / 1000)
+        return names[woken[0]] if woken else None
+
+    def wake(self, queues: Iterable[str]) -> None:
+        self._run("wake", (), [self.keys.wake(queue) for queue in queues])
+
+    # Inspection
+
+    def get(self, job_id: str) -> Job | None:
+        found = self._read("get", [job_id])
+        return found[0] if found else None
+
+    def list_jobs(self, queue: str, state: JobState, limit: int = 50, offset: int = 0) -> list[Job]:
+        if state not in _SETS:
+            return []
+        return self._read("list", [queue, offset, limit, int(state.settled)], [self.keys.of(_SETS[state])])
+
+    def stats(self, queues: Sequence[str]) -> list[QueueStats]:
+        rows = self._run("stats", queues) if queues else []
+        return [unpack_stats(queue, row) for queue, row in zip(queues, rows, strict=True)]
+
+    def workers(self) -> list[WorkerInfo]:
+        address, client, _, _ = self._open()
+        with plain_errors(address):
+            pipeline = client.pipeline(transaction=True)
+            pipeline.hgetall(self.keys.of("workers"))
+            pipeline.zrange(self.keys.of("leases"), 0, -1, withscores=True)
+            pipeline.time()
+            infos, leases, (seconds, micros) = pipeline.execute()
+        now = seconds * 1000 + micros // 1000
+        alive = [(owner, int(until)) for owner, until in leases if until > now and owner in infos]
+        return [unpack_worker(infos[owner], until) for owner, until in alive]
+
+    def ping(self) -> None:
+        address, client, _, _ = self._open()
+        with plain_errors(address):
+            client.ping()
+
+    # Retention
+
+    def trim(self, retention: Mapping[str, Retention], limit: int = 1000) -> int:
+        removed = 0
+        for queue, keep in retention.items():
+            if removed < limit:
+                ages = [keep.completed_ms, keep.failed_ms]
+                removed += int(self._run("trim", [queue, *ages, limit - removed]))
+        return removed
+
+    def flush(self, queue: str) -> int:
+        removed, chunk = 0, -1
+        while chunk:
+            chunk = int(self._run("flush", [queue, 1000]))
+            removed += chunk
+        return removed
+
+    # Events
+
+    def read_events(self, reader: str, consumer: str, limit: int = 500, block_ms: int = 0) -> EventBatch:
+        address, client, blocking, _ = self._open()
+        stream = self.keys.of("events")
+        with plain_errors(address):
+            self._join(client, stream, reader)
+            left_behind = client.xautoclaim(
+                stream, reader, consumer, min_idle_time=READER_IDLE_MS, start_id="0-0", count=limit
+            )[1]
+            entries = left_behind or self._next(blocking, stream, reader, consumer, limit, block_ms)
+            groups = {group["name"]: group for group in client.xinfo_groups(stream)}
+        group = groups.get(reader.encode(), {})
+        lag = int(group.get("lag") or 0) + int(group.get("pending") or 0)
+        return EventBatch([unpack_event(entry_id, fields[b"e"]) for entry_id, fields in entries], lag)
+
+    def ack_events(self, reader: str, ids: Sequence[str]) -> None:
+        if ids:
+            self._run("ack_events", [reader, *ids])
+
+    def close(self) -> None:
+        if self._opened:
+            _, client, blocking, _ = self._opened
+            self._opened = None
+            client.close()
+            blocking.close()
+
+    # Inside
+
+    def _open(self) -> tuple[RedisAddress, redis.Redis, redis.Redis, Scripts]:
+        if self._opened is None:
+            address = self._find()
+            client = connect(address)
+            # Blocking calls need a longer time-out than they block, and no repeats of their own.
+            blocking = connect(address, socket_timeout=BLOCK_LONGEST_MS / 1000 + 2, tries_again=0)
+            self._opened = (address, client, blocking, Scripts(client, self.keys))
+        return self._opened
+
+    def _run(self, verb: str, argv: Sequence[Any] = (), more_keys: Sequence[str] = ()) -> Any:
+        address, _, _, scripts = self._open()
+        with plain_errors(address):
+            return scripts.run(verb, argv, more_keys)
+
+    def _read(self, verb: str, argv: Sequence[Any], more_keys: Sequence[str] = ()) -> list[Job]:
+        reply = self._run(verb, argv, more_keys)
+        return [unpack_job(*reply[i : i + 5]) for i in range(0, len(reply), 5)]
+
+    def _join(self, client: redis.Redis, stream: str, reader: str) -> None:
+        if reader in self._readers:
+            return
+        try:
+            client.xgroup_create(stream, reader, id="0", mkstream=True)
+        except ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+        self._readers.add(reader)
+
+    def _next(
+        self, blocking: redis.Redis, stream: str, reader: str, consumer: str, limit: int, block_ms: int
+    ) -> list[tuple[bytes, dict[bytes, bytes]]]:
+        wait = min(block_ms, BLOCK_LONGEST_MS) or None
+        try:
+            reply: Any = blocking.xreadgroup(reader, consumer, {stream: ">"}, count=limit, block=wait)
+        except ResponseError as error:
+            if "NOGROUP" not in str(error):
+                raise
+            self._readers.discard(reader)  # the server was flushed; the group is made anew next time
+            return []
+        entries: list[tuple[bytes, dict[bytes, bytes]]] = reply[0][1] if reply else []
+        return entries
+
+
+LEASE_LOST = "the worker died or was cut off while it ran this job, too often to try again"
+
+
+def new_token() -> str:
+    """A token for one fetch request."""
+    return uuid.uuid4().hex
+
+
+def _fetch_argv(request: FetchRequest) -> list[str | int]:
+    shares = "".join(
+        f" {queue}={most}/{'-' if cap is None else cap}" for queue, (most, cap) in request.queues.items()
+    )
+    return [request.owner, request.token, request.credits, request.lease_ms, shares]
+
+
+def _fetched(reply: list[Any]) -> Fetched:
+    now, due, more = reply[0], reply[1], reply[2]
+    jobs = [unpack_fetched(*reply[i : i + 3]) for i in range(3, len(reply), 3)]
+    return Fetched(jobs, now, None if due < 0 else due, tuple(queue.decode() for queue in more))
+
+
+def _settled(reply: list[int]) -> list[Settled]:
+    return [_ANSWERS[answer] for answer in reply]

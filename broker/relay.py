@@ -1,0 +1,65 @@
+"""Carries the event stream to one sink: audit rows now; callbacks, alerts and live views later.
+
+Every worker process runs one; they share the work. An event is acknowledged only after the sink has
+stored it, so a database that is away for minutes loses nothing, and at most one batch is in memory.
+"""
+
+import logging
+import threading
+import time
+
+from jobs.errors import CallboardError
+from jobs.events import EventSink
+from jobs.store import JobStore
+
+logger = logging.getLogger(__name__)
+
+BATCH = 500
+#: A small batch waits this long, in seconds, for more: four commits a second do for a busy process.
+LINGER_S = 0.25
+BLOCK_MS = 4_000
+TRY_AGAIN_FIRST_S, TRY_AGAIN_LAST_S = 0.2, 5.0
+
+
+class Relay(threading.Thread):
+    """`reader` names the group that shares the events; `consumer` this process in it."""
+
+    def __init__(self, store: JobStore, sink: EventSink, reader: str, consumer: str) -> None:
+        super().__init__(name=f"callboard-{reader}", daemon=True)
+        self.beat = time.monotonic()
+        #: Events that were written to the stream but not to the sink yet, as last seen.
+        self.lag = 0
+        self._store = store
+        self._sink = sink
+        self._reader = reader
+        self._consumer = consumer
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """End after the batch in hand."""
+        self._stopped.set()
+
+    def run(self) -> None:
+        try_again = TRY_AGAIN_FIRST_S
+        while not self._stopped.is_set():
+            self.beat = time.monotonic()
+            try:
+                carried = self.carry(BLOCK_MS)
+                try_again = TRY_AGAIN_FIRST_S
+                if carried < BATCH:
+                    self._stopped.wait(LINGER_S)
+            except CallboardError as error:
+                if self._stopped.is_set():
+                    return
+                logger.warning("Events for %s wait: %s", self._reader, error)
+                self._stopped.wait(try_again)
+                try_again = min(try_again * 2, TRY_AGAIN_LAST_S)
+
+    def carry(self, block_ms: int = 0) -> int:
+        """Carry one batch; returns its size. Raises CallboardError when store or sink are away."""
+        batch = self._store.read_events(self._reader, self._consumer, BATCH, block_ms)
+        self.lag = batch.lag
+        if batch.events:
+            self._sink.write(batch.events)
+            self._store.ack_events(self._reader, [event.id for event in batch.events])
+        return len(batch.events)

@@ -1,0 +1,48 @@
+"""`message.get_result()` for Dramatiq's Results middleware. Results travel with the settlement, so this only reads."""
+
+import time
+from typing import Any
+
+import orjson
+from dramatiq import Message
+from dramatiq.results import ResultBackend, ResultFailure, ResultMissing, ResultTimeout
+from dramatiq.results.backend import DEFAULT_TIMEOUT
+
+from jobs.states import JobState
+from jobs.store import JobStore
+
+LOOK_EVERY_S = 0.02
+
+
+class JobResults(ResultBackend):
+    """Reads results from the jobs themselves."""
+
+    def __init__(self, store: JobStore) -> None:
+        super().__init__()
+        self._jobs = store
+
+    def get_result(self, message: "Message[Any]", *, block: bool = False, timeout: int | None = None) -> Any:
+        """The job's result. `timeout` in milliseconds (10 s when `block`).
+
+        Raises ResultMissing while it is not there, ResultTimeout, ResultFailure when the job failed.
+        """
+        deadline = time.monotonic() + (DEFAULT_TIMEOUT if timeout is None else timeout) / 1000
+        while True:
+            job = self._jobs.get(message.message_id)
+            if job is not None and job.state.settled:
+                record = orjson.loads(job.record) if job.record else {}
+                if job.state is JobState.COMPLETED:
+                    return record.get("result")
+                error = record.get("error", {})
+                raise ResultFailure(error.get("message", str(job.state)), error.get("type", ""), {})  # type: ignore[no-untyped-call]
+            if not block:
+                raise ResultMissing(message)  # type: ignore[no-untyped-call]
+            if time.monotonic() > deadline:
+                raise ResultTimeout(message)  # type: ignore[no-untyped-call]
+            time.sleep(LOOK_EVERY_S)
+
+    def store_result(self, message: "Message[Any]", result: Any, ttl: int) -> None:
+        """Nothing: the broker settles the result together with the job."""
+
+    def store_exception(self, message: "Message[Any]", exception: BaseException, ttl: int) -> None:
+        """Nothing: the failure is settled together with the job."""

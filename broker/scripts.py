@@ -1,0 +1,145 @@
+"""Loads `lua/VERB.lua`, binds its names and runs it.
+
+A script's header is its contract: KEYS and ARGV are names, which become Lua locals here and the
+order of arguments in Python, so that no list of numbered keys is kept by hand.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import redis
+from redis.exceptions import NoScriptError, ResponseError
+
+from broker.keys import Keys
+
+LUA = Path(__file__).parent / "lua"
+HEADER_FIELDS = ("PURPOSE", "KEYS", "ARGV", "RETURNS", "EVENTS", "OOM", "INCLUDE")
+
+#: What redis-py takes as an argument without a detour.
+Argument = str | bytes | int | float
+
+
+@dataclass(frozen=True)
+class Script:
+    """One verb. `rest_of_keys` and `rest_of_argv` name the repeated last one, if any."""
+
+    name: str
+    purpose: str
+    keys: tuple[str, ...]
+    argv: tuple[str, ...]
+    rest_of_keys: str | None
+    rest_of_argv: str | None
+    allowed_when_full: bool
+    body: str
+
+    def source(self, *, flags: bool) -> str:
+        """The Lua text. `flags` needs Redis 7: with it, `OOM: allowed` scripts run in a full server."""
+        shebang = "#!lua flags=allow-oom\n" if flags and self.allowed_when_full else ""
+        return shebang + self.body
+
+
+@cache
+def load_script(name: str) -> Script:
+    """Read one script. Raises ValueError when its header is not complete."""
+    text = (LUA / f"{name}.lua").read_text()
+    header = dict(re.findall(r"^-- ([A-Z]+):[ \t]*(.*)$", text, flags=re.MULTILINE))
+    missing = [field for field in HEADER_FIELDS if field not in header]
+    if missing:
+        raise ValueError(f"lua/{name}.lua: the header lacks {', '.join(missing)}")
+    keys, rest_of_keys = _names(header["KEYS"])
+    argv, rest_of_argv = _names(header["ARGV"])
+    includes = [(LUA / "includes" / f"{part}.lua").read_text() for part in _split(header["INCLUDE"])]
+    body = "\n".join(
+        [*_locals("KEYS", keys, rest_of_keys), *_locals("ARGV", argv, rest_of_argv), *includes, text]
+    )
+    return Script(
+        name=name,
+        purpose=header["PURPOSE"],
+        keys=keys,
+        argv=argv,
+        rest_of_keys=rest_of_keys,
+        rest_of_argv=rest_of_argv,
+        allowed_when_full=header["OOM"] == "allowed",
+        body=body,
+    )
+
+
+def all_scripts() -> list[Script]:
+    return [load_script(path.stem) for path in sorted(LUA.glob("*.lua"))]
+
+
+class Scripts:
+    """Runs scripts on one client, for one shard. Loads them again after a server lost them."""
+
+    def __init__(self, client: "redis.Redis", keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+        self._flags: bool | None = None
+        self._commands: dict[str, tuple[str, list[str]]] = {}
+
+    def run(self, name: str, argv: Sequence[Argument] = (), more_keys: Sequence[str] = ()) -> Any:
+        """Run one script and return its reply."""
+        return self.run_all([(name, argv, more_keys)])[0]
+
+    def run_all(self, calls: Sequence[tuple[str, Sequence[Argument], Sequence[str]]]) -> list[Any]:
+        """Run scripts in order, in one round trip. Raises the first error after all have run."""
+        commands = [self._command(*call) for call in calls]
+        try:
+            return self._send(commands)
+        except NoScriptError:
+            # The server was restarted or flushed. Every verb is idempotent, so all may run again.
+            self._commands.clear()
+            return self._send([self._command(*call) for call in calls])
+
+    def _send(self, commands: list[list[Argument]]) -> list[Any]:
+        if len(commands) == 1:
+            return [self._client.execute_command(*commands[0])]  # type: ignore[no-untyped-call]
+        pipeline = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
+        return pipeline.execute()
+
+    def _command(self, name: str, argv: Sequence[Argument], more_keys: Sequence[str]) -> list[Argument]:
+        sha, keys = self._commands.get(name) or self._prepare(name)
+        return ["EVALSHA", sha, len(keys) + len(more_keys), *keys, *more_keys, *argv]
+
+    def _prepare(self, name: str) -> tuple[str, list[str]]:
+        script = load_script(name)
+        sha = self._load(script)
+        self._commands[name] = (sha, self._keys.all_of(script.keys))
+        return self._commands[name]
+
+    def _load(self, script: Script) -> str:
+        if self._flags is None:
+            version = self._client.info("server").get("redis_version", "0")
+            self._flags = int(str(version).split(".")[0]) >= 7
+        source = script.source(flags=self._flags)
+        try:
+            self._client.script_load(source)
+        except ResponseError as error:
+            raise ValueError(f"lua/{script.name}.lua does not load: {error}") from error
+        return hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+
+
+def _split(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",") if name.strip()]
+
+
+def _names(field: str) -> tuple[tuple[str, ...], str | None]:
+    names = _split(field)
+    if names and names[-1].endswith("..."):
+        return tuple(names[:-1]), names[-1].removesuffix("...")
+    return tuple(names), None
+
+
+def _locals(table: str, names: tuple[str, ...], rest: str | None) -> list[str]:
+    lines = [f"local {name} = {table}[{number}]" for number, name in enumerate(names, start=1)]
+    if rest:
+        # Lua indexes the repeated ones itself: KEYS[first_wake], ARGV[first_job] and so on.
+        lines.append(f"local first_{rest} = {len(names) + 1}")
+    return lines

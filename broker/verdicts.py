@@ -1,0 +1,70 @@
+"""What is settled for a job whose run has ended."""
+
+from dataclasses import replace
+from typing import Any
+
+import orjson
+from pydantic_core import to_jsonable_python
+
+from broker.proxy import JobProxy
+from jobs.backoff import Backoff
+from jobs.failures import describe
+from jobs.model import Outcome, Verdict
+from jobs.rules import QueueRules
+
+MAX_RESULT_BYTES = 102_400
+#: The wait before the next attempt when the middleware that should have decided failed itself.
+FALLBACK_BACKOFF = Backoff("fixed", delay_ms=10_000)
+
+
+def verdict_of(proxy: JobProxy, rules: QueueRules) -> Verdict:
+    """The verdict of the middleware; without one, completed or dead-lettered by what happened."""
+    job = proxy.job
+    if proxy.verdict is not None:
+        return replace(proxy.verdict, detail=proxy.detail, progress=proxy.progress)
+    if not proxy.failed and proxy.exception is None:
+        return Verdict(
+            job.id,
+            job.token,
+            Outcome.COMPLETED,
+            record=_result_record(proxy.result),
+            detail=proxy.detail,
+            progress=proxy.progress,
+            keep=_keep(proxy.options.get("remove_on_complete"), rules),
+        )
+    failure = describe(proxy.exception or RuntimeError("failed without saying why"))
+    # A middleware that broke must not cost the job: it is tried again rather than dead-lettered.
+    again = proxy.hook_failed and job.attempt < job.max_attempts
+    return Verdict(
+        job.id,
+        job.token,
+        Outcome.RETRY if again else Outcome.FAILED,
+        delay_ms=FALLBACK_BACKOFF.before(job.attempt + 1) if again else 0,
+        record=failure.to_record(),
+        detail=proxy.detail,
+        progress=proxy.progress,
+        dead_letter=rules.dead_letter,
+    )
+
+
+def _keep(remove: object, rules: QueueRules) -> int | None:
+    """How many completed jobs to keep: `remove_on_complete` is True (none), False (policy) or a number."""
+    if remove is True:
+        return 0
+    if isinstance(remove, int) and not isinstance(remove, bool):
+        return remove
+    return rules.keep_completed
+
+
+def _result_record(result: Any) -> bytes | None:
+    if result is None:
+        return None
+    try:
+        record = orjson.dumps({"result": result}, default=to_jsonable_python)
+    except (TypeError, ValueError):
+        return orjson.dumps({"result": None, "note": f"a {type(result).__name__} has no JSON form"})
+    if len(record) > MAX_RESULT_BYTES:
+        return orjson.dumps(
+            {"result": None, "note": f"the result took {len(record):,} bytes, too many to keep"}
+        )
+    return record

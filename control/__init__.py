@@ -1,0 +1,1 @@
+"""What operators and clients use: the service (every rule, once) and its thin faces."""

@@ -1,0 +1,97 @@
+"""Turns whatever goes wrong in a request into an answer of the one error shape."""
+
+import logging
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from control.api.errors import (
+    INVALID_JSON,
+    INVALID_REQUEST,
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
+    NOT_JSON,
+    ApiError,
+    of_error,
+)
+from control.service.jobs import BackoffOption, JobOptions, NewJobRequest
+from jobs.errors import CallboardError
+from settings.errors import nearest
+
+#: Where a refusal names the argument: at its beginning, or after "… cannot take these arguments".
+FIELD = re.compile(r"(?:^|arguments: )(\w+(?:\.\w+)*): ")
+
+log = logging.getLogger("callboard.api")
+
+
+def answer_faults(api: FastAPI) -> None:
+    """Register the answers. What is not named here reaches the guard, which answers 500."""
+    api.add_exception_handler(CallboardError, _of_ours)
+    api.add_exception_handler(RequestValidationError, _invalid)
+    api.add_exception_handler(HTTPException, _of_starlette)
+
+
+def _of_ours(request: Request, error: Exception) -> Response:
+    answer = of_error(error) if isinstance(error, CallboardError) else None
+    if answer is None:
+        raise error
+    named = FIELD.search(str(error)) if answer.status == INVALID_REQUEST.status else None
+    return answer.response(str(error), field=named[1] if named else None)
+
+
+def _invalid(request: Request, error: Exception) -> Response:
+    """Name the field and what is wrong with it; never repeat the value, which may be a secret."""
+    assert isinstance(error, RequestValidationError)
+    problems: Sequence[Any] = error.errors()
+    first = problems[0]
+    path = [str(part) for part in first["loc"]]
+    field = ".".join(path[1:]) or path[0]
+    if first["type"] == "json_invalid":
+        return INVALID_JSON.response("the body is not valid JSON")
+    if path == ["body"]:
+        return _no_object(request)
+    if first["type"] == "extra_forbidden":
+        message = f"{field} is not a known field{_meant(path)}"
+    else:
+        message = f"{field}: {first['msg'][:1].lower()}{first['msg'][1:]}"
+    return INVALID_REQUEST.response(message, field=field)
+
+
+def _no_object(request: Request) -> Response:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in ("", "application/json") and not kind.endswith("+json"):
+        return NOT_JSON.response("send the body as JSON, with the header 'Content-Type: application/json'")
+    return INVALID_REQUEST.response(
+        "the body must be a JSON object, sent with 'Content-Type: application/json'", field="body"
+    )
+
+
+def _meant(path: Sequence[str]) -> str:
+    models: dict[str, type[BaseModel]] = {
+        "": NewJobRequest,
+        "options": JobOptions,
+        "options.backoff": BackoffOption,
+    }
+    model = models.get(".".join(path[1:-1]))
+    near = nearest(path[-1], model.model_fields) if model else None
+    return f"; did you mean {near}?" if near else ""
+
+
+def _of_starlette(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == NOT_FOUND.status:
+        return NOT_FOUND.response("there is nothing at this address; /docs lists what there is")
+    if error.status_code == METHOD_NOT_ALLOWED.status:
+        answer = METHOD_NOT_ALLOWED.response(f"{request.method} is not possible here")
+        answer.headers.update(error.headers or {})
+        return answer
+    if error.status_code == INVALID_JSON.status:
+        return INVALID_JSON.response("the body could not be read as JSON in UTF-8")
+    return ApiError(error.status_code, "refused").response(str(error.detail))

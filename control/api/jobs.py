@@ -1,0 +1,46 @@
+"""Jobs over HTTP (S0, APIs). Endpoints are plain functions: FastAPI runs them on its threads."""
+
+from fastapi import APIRouter, Response
+
+from control.api.access import Jobs, bearer
+from control.api.errors import documented
+from control.service import JobView, NewJobRequest, ProgressView
+
+router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"], dependencies=[bearer])
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Add a job",
+    responses={
+        201: {
+            "description": "The job is accepted and safe.",
+            "headers": {"Location": {"description": "where to see it", "schema": {"type": "string"}}},
+        },
+        200: {"description": "A job with this `jobId` was there already.", "model": JobView},
+        **documented(400, 401, 404, 413, 415, 422, 500, 503),
+    },
+)
+def add_job(body: NewJobRequest, jobs: Jobs, response: Response) -> JobView:
+    """`data` holds the actor's arguments by name; camelCase is accepted.
+
+    `queue` may be one of ours or a name that the requirement documents use; with `name` it may stand
+    for several actors.
+    """
+    job, created = jobs.add(body)
+    response.status_code = 201 if created else 200
+    response.headers["Location"] = f"/api/v1/jobs/{job.id}"
+    return job
+
+
+@router.get("/{jobId}", summary="See a job", responses=documented(401, 404, 500, 503))
+def get_job(jobId: str, jobs: Jobs) -> JobView:  # noqa: N803 - S0's own name
+    """State, times, arguments, result or failure of one job."""
+    return jobs.get(jobId)
+
+
+@router.get("/{jobId}/progress", summary="See how far a job is", responses=documented(401, 404, 500, 503))
+def get_progress(jobId: str, jobs: Jobs) -> ProgressView:  # noqa: N803
+    """What the job last reported."""
+    return jobs.progress(jobId)

@@ -1,0 +1,78 @@
+"""Runs the API under uvicorn."""
+
+import logging
+import os
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+from control.api.keys import KeyFile
+from jobs.errors import CallboardError
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from actors.composition import App
+
+STOP_SECONDS = 10  # uvicorn waits for ever without one (DESIGN section 7, HTTP)
+BACKLOG = 512
+
+
+class AddressTaken(CallboardError):
+    """The API cannot listen where it should."""
+
+
+def serve(app: "App") -> None:
+    """Listen until SIGINT or SIGTERM. Raises AddressTaken.
+
+    A key made on this first start is printed, once, to stdout.
+    """
+    host, port = app.settings.api.host, app.settings.api.port
+    with listen(host, port) as listener:
+        key = KeyFile(app.settings.home).ensure()
+        if key is not None:
+            sys.stdout.write(f"API key (shown only now): {key}\n")
+        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+        logging.getLogger("callboard.api").info("listening on %s", api_url(host, port))
+        server_of(app).run(sockets=[listener])
+
+
+def server_of(app: "App") -> "uvicorn.Server":
+    """The uvicorn server, ready to run on a listening socket."""
+    import uvicorn
+
+    from control.api.application import create_api
+
+    config = uvicorn.Config(
+        create_api(app),
+        access_log=False,  # the guard writes its own line, without the query
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+        timeout_keep_alive=15,
+        h11_max_incomplete_event_size=32_768,
+        lifespan="off",
+    )
+    return uvicorn.Server(config)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises AddressTaken with what to do."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise AddressTaken(
+            f"the API cannot listen on {host}:{port} ({os.strerror(error.errno or 0).lower()}): "
+            "stop what listens there, or choose another port with CALLBOARD_API__PORT"
+        ) from None
+    return listener
+
+
+def api_url(host: str, port: int) -> str:
+    """The address to give to a person."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

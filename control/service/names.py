@@ -1,0 +1,84 @@
+"""From the names a caller uses to our actors, queues and parameters."""
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import dramatiq
+
+from jobs.errors import InvalidPayload, UnknownActor, UnknownQueue
+from settings import UnknownName, queues_behind, resolve_name
+
+if TYPE_CHECKING:
+    from actors.composition import App
+
+
+Actor = dramatiq.Actor[..., Any]
+
+
+def find_actor(app: "App", queue: str | None, name: str | None) -> Actor:
+    """The actor that a queue, an actor's name or a document's alias means.
+
+    Raises UnknownQueue or UnknownActor with the nearest name, or with the choices when several fit.
+    """
+    asked = queue if queue is not None else name
+    if asked is None:
+        raise InvalidPayload("queue: give the name of a queue, or an actor as 'name'")
+    job_name = name if queue is not None else None
+    actors = app.broker.actors
+    here = [actor for actor in actors.values() if asked in (actor.queue_name, actor.actor_name)]
+    if len(here) > 1 or (here and job_name is not None):
+        here = [actor for actor in here if job_name is not None and _key(job_name) == _key(actor.actor_name)]
+    if len(here) == 1:
+        return here[0]
+    try:
+        resolved = resolve_name(app.settings, asked, job_name, list(actors))
+    except UnknownName as error:
+        raise UnknownQueue(str(error)) from None
+    if resolved not in actors:
+        raise UnknownActor(
+            f"{asked!r} means the actor {resolved}, which this installation does not have; "
+            f"it has {', '.join(sorted(actors))}"
+        )
+    return actors[resolved]
+
+
+def find_queues(app: "App", name: str) -> tuple[str, ...]:
+    """The queues behind a name: itself, or all that a document's name sums up. Raises UnknownQueue."""
+    declared = declared_queues(app)
+    if name in declared:
+        return (name,)
+    try:
+        return queues_behind(app.settings, name, declared)
+    except UnknownName as error:
+        raise UnknownQueue(str(error)) from None
+
+
+def declared_queues(app: "App") -> list[str]:
+    """Every queue that has an actor, and the dead-letter queues that their failed jobs go to."""
+    own = {actor.queue_name for actor in app.broker.actors.values()}
+    return sorted(own | {app.settings.policy(queue).dead_letter for queue in own})
+
+
+def python_names(schema: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """`userId` as `user_id` where the actor has such a parameter; other keys stay as they are.
+
+    Raises InvalidPayload when one parameter is given under both names.
+    """
+    parameters = schema.get("properties", {})
+    renamed: dict[str, Any] = {}
+    for key, value in data.items():
+        snake = _snake(key)
+        target = snake if key not in parameters and snake in parameters else key
+        if target in renamed:
+            raise InvalidPayload(f"{target}: it is given twice, as {target} and in camelCase")
+        renamed[target] = value
+    return renamed
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def _key(name: str) -> str:
+    return name.strip().lower().replace("-", "_")

@@ -1,0 +1,129 @@
+"""From a stored job to what a person may see of it."""
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import dramatiq
+import orjson
+
+from broker.codec import UndecodablePayload
+from control.service.views import BackoffView, JobOptionsView, JobView, ProgressView, moment
+from jobs.model import Job
+from jobs.states import JobState
+
+if TYPE_CHECKING:
+    from actors.composition import App
+
+
+def job_view(app: "App", job: Job, sent: dramatiq.Message[Any] | None = None) -> JobView:
+    """A job in S0's shape; `sent` is its message where the caller has it.
+
+    Garbage in a payload or record shows as null, never as an error.
+    """
+    message = sent or _message(app, job)
+    record = _json(job.record)
+    error = record.get("error")
+    error = error if isinstance(error, dict) else {}
+    started, finished = job.started_at, job.finished_at
+    return JobView(
+        id=job.id,
+        queue=job.queue,
+        name=job.actor,
+        state=job.state,
+        data=_arguments(app, message) if message else None,
+        opts=_options(app, job, message),
+        progress=progress_view(job).percent,
+        attempts_made=job.attempts,
+        created_at=moment(job.created_at),
+        processed_on=moment(started),
+        finished_on=moment(finished),
+        due_at=moment(job.due_at),
+        failed_reason=_failed_reason(error),
+        stacktrace=[str(line) for line in error.get("stack") or []],
+        returnvalue=record.get("result"),
+        wait_ms=None if started is None or job.ready_at is None else max(0, started - job.ready_at),
+        run_ms=None if started is None or finished is None else max(0, finished - started),
+        worker=job.owner,
+        dead_letter=job.dead_letter,
+        tenant_id=job.lane or None,
+    )
+
+
+def progress_view(job: Job) -> ProgressView:
+    """What the job reported last; a completed job is at 100 whatever that was."""
+    told = _json(job.progress)
+    percent = 100.0 if job.state is JobState.COMPLETED else _number(told.get("percent")) or 0.0
+    message = told.get("message")
+    return ProgressView(
+        id=job.id,
+        state=job.state,
+        percent=min(100.0, max(0.0, percent)),
+        message=message if isinstance(message, str) else None,
+        done=_number(told.get("done")),
+        total=_number(told.get("total")),
+    )
+
+
+def _message(app: "App", job: Job) -> dramatiq.Message[Any] | None:
+    try:
+        return app.broker.decode(job)
+    except UndecodablePayload:
+        return None  # the job's own failure says more when a worker meets it
+
+
+def _arguments(app: "App", message: dramatiq.Message[Any]) -> dict[str, Any]:
+    """All arguments by name, those that were sent by position too."""
+    actor = app.broker.actors.get(message.actor_name)
+    if not message.args:
+        return dict(message.kwargs)
+    if actor is None:
+        return {"args": list(message.args), **message.kwargs}
+    try:
+        bound = inspect.signature(actor.fn).bind_partial(*message.args, **message.kwargs)
+    except TypeError:
+        return {"args": list(message.args), **message.kwargs}
+    return dict(bound.arguments)
+
+
+def _options(app: "App", job: Job, message: dramatiq.Message[Any] | None) -> JobOptionsView:
+    """The options that hold: those of the job, else those of its queue's policy."""
+    policy = app.settings.policy(job.queue)
+    own = message.options if message else {}
+    backoff = own.get("backoff")
+    if isinstance(backoff, dict):
+        shown = BackoffView(
+            type=backoff.get("type", "exponential"), delay=backoff.get("delay", policy.backoff.delay_ms)
+        )
+    else:
+        shown = BackoffView(type=policy.backoff.type, delay=policy.backoff.delay_ms)
+    # A retry is due later, too; only a job that never ran tells its delay by it.
+    delay = job.due_at - job.created_at if job.due_at is not None and job.deliveries == 0 else 0
+    count = policy.retention.completed_count
+    return JobOptionsView(
+        priority=job.priority,
+        delay=own.get("delay") or max(0, delay),
+        attempts=job.max_attempts,
+        backoff=shown,
+        timeout=own.get("time_limit") or policy.timeout_ms,
+        remove_on_complete=own.get("remove_on_complete", False if count is None else count),
+        remove_on_fail=own.get("remove_on_fail", False),
+    )
+
+
+def _failed_reason(error: dict[str, Any]) -> str | None:
+    kind, message = error.get("type"), error.get("message")
+    return ": ".join(str(part) for part in (kind, message) if part) or None
+
+
+def _json(data: bytes | None) -> dict[str, Any]:
+    if not data:
+        return {}
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

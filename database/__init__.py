@@ -1,0 +1,1 @@
+"""SQL: audit rows, mailboxes, webhook deliveries, report files. SQLite or PostgreSQL."""

@@ -1,0 +1,98 @@
+"""From an event of the stream to the values of an audit row.
+
+Made for speed, because a worker process writes a row for each attempt of every job: tuples and text
+times instead of the ORM. About 6 µs a row, half of it the detail.
+"""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+from database.models import JobExecution
+from jobs.events import AttemptDetail
+from jobs.model import Event
+
+#: Columns in the order of `row_of`.
+COLUMNS = tuple(column.name for column in JobExecution.__table__.columns if column.name != "id")
+
+_EPOCH = datetime(1970, 1, 1)  # UTC without its zone: the text carries none
+_LAST_MS = 253_402_300_799_999  # the end of the year 9999
+_LARGEST = 2**63 - 1
+
+Row = tuple[str | int | None, ...]
+
+
+def row_of(event: Event, recorded_at: str) -> Row:
+    """The values of one row. Never raises for what an event may hold: a row must not block the stream."""
+    detail, event = _readable(event)
+    started, finished = event.started_at, event.finished_at
+    return (
+        event.job_id,
+        min(event.attempt, _LARGEST),
+        min(event.token, _LARGEST),
+        event.queue,
+        event.actor,
+        event.lane or None,
+        detail.user_id or None,
+        event.outcome.value,
+        event.state.value,
+        event.owner or None,
+        detail.worker or None,
+        moment(event.created_at) or _AT_EPOCH,
+        moment(event.ready_at),
+        moment(started),
+        moment(finished) or recorded_at,
+        _span(event.ready_at, started),
+        _span(started, finished),
+        detail.error_type or None,
+        detail.error_code or None,
+        detail.error_message or None,
+        detail.stack or None,
+        detail.fingerprint or None,
+        detail.input_digest or None,
+        detail.reason or None,
+        recorded_at,
+    )
+
+
+def now() -> str:
+    """This moment in UTC as both databases read it."""
+    return datetime.now(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+def moment(milliseconds: int) -> str | None:
+    """UTC text of a time since 1970, as SQLite keeps it; None for 0 ("never") and for nonsense."""
+    if 0 < milliseconds <= _LAST_MS:
+        seconds, rest = divmod(milliseconds, 1000)
+        return f"{_second(seconds)}.{rest:03d}000"
+    return None
+
+
+@lru_cache(maxsize=4096)  # the times of one batch lie close together
+def _second(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat(" ")
+
+
+def _span(start: int, end: int) -> int | None:
+    return min(max(0, end - start), _LARGEST) if start > 0 and end > 0 else None
+
+
+def _readable(event: Event) -> tuple[AttemptDetail, Event]:
+    """The detail and the event without NULs, which PostgreSQL refuses in text."""
+    try:
+        detail = _UNREADABLE if event.detail[:1] not in _OBJECT else AttemptDetail.from_bytes(event.detail)
+    except (ValueError, TypeError):
+        detail = _UNREADABLE
+    if b"\\u0000" in event.detail:
+        clean = {name: getattr(detail, name).replace("\0", _REPLACEMENT) for name in AttemptDetail.__slots__}
+        detail = AttemptDetail(**clean)
+    if "\0" in f"{event.job_id}{event.queue}{event.actor}{event.lane}{event.owner}":
+        names = ("job_id", "queue", "actor", "lane", "owner")
+        event = replace(event, **{name: getattr(event, name).replace("\0", _REPLACEMENT) for name in names})
+    return detail, event
+
+
+_UNREADABLE = AttemptDetail(error_code="unreadable_detail")
+_OBJECT = (b"{", b"")  # how a detail begins; other JSON would be read as one without fields
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_AT_EPOCH = _EPOCH.isoformat(" ", "microseconds")

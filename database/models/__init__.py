@@ -1,0 +1,18 @@
+"""All tables, one file a subject. Importing this package fills `Base.metadata`."""
+
+from database.models.base import Base
+from database.models.executions import JobExecution
+from database.models.mail import MailboxCursor, StoredMessage, SyncRun
+from database.models.reports import Report
+from database.models.webhooks import DisabledEndpoint, WebhookDelivery
+
+__all__ = [
+    "Base",
+    "DisabledEndpoint",
+    "JobExecution",
+    "MailboxCursor",
+    "Report",
+    "StoredMessage",
+    "SyncRun",
+    "WebhookDelivery",
+]

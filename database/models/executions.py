@@ -1,0 +1,49 @@
+"""The audit of attempts: one row for each delivery of a job that ended."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, Index, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from database.models.base import Base, RowId
+
+
+class JobExecution(Base):
+    """One attempt. The input is there only as a keyed digest, the stack without values."""
+
+    __tablename__ = "job_executions"
+    __table_args__ = (
+        # An event may arrive twice. `created_at` lets an id be used anew once the job store forgot it.
+        UniqueConstraint("job_id", "token", "created_at"),
+        Index(None, "tenant_id", "finished_at"),
+        Index(None, "queue", "finished_at"),
+        Index(None, "finished_at"),
+        Index(None, "fingerprint", "finished_at"),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    job_id: Mapped[str] = mapped_column(Text)
+    attempt: Mapped[int] = mapped_column(BigInteger)
+    token: Mapped[int] = mapped_column(BigInteger)
+    queue: Mapped[str] = mapped_column(Text)
+    actor: Mapped[str] = mapped_column(Text)
+    tenant_id: Mapped[str | None] = mapped_column(Text)
+    user_id: Mapped[str | None] = mapped_column(Text)
+    outcome: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(Text)
+    worker: Mapped[str | None] = mapped_column(Text)
+    worker_name: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    ready_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime]
+    wait_ms: Mapped[int | None] = mapped_column(BigInteger)
+    run_ms: Mapped[int | None] = mapped_column(BigInteger)
+    error_type: Mapped[str | None] = mapped_column(Text)
+    error_code: Mapped[str | None] = mapped_column(Text)
+    error_message: Mapped[str | None] = mapped_column(Text)
+    stack: Mapped[str | None] = mapped_column(Text)
+    fingerprint: Mapped[str | None] = mapped_column(Text)
+    input_digest: Mapped[str | None] = mapped_column(Text)
+    reason: Mapped[str | None] = mapped_column(Text)
+    recorded_at: Mapped[datetime]

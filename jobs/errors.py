@@ -1,0 +1,49 @@
+"""What can go wrong, in words a person can act on. Every error of ours is a CallboardError."""
+
+
+class CallboardError(Exception):
+    """Base of all errors whose message is one sentence for a person."""
+
+
+class IllegalTransition(CallboardError):
+    """A store was about to move a job where the table of transitions does not allow."""
+
+
+class StoreUnavailable(CallboardError):
+    """The store of jobs cannot be reached; nothing was accepted."""
+
+
+class StoreFull(CallboardError):
+    """The store refuses new jobs (memory or event backlog full); work still drains."""
+
+
+class UnknownActor(CallboardError):
+    """No actor has this name."""
+
+
+class UnknownQueue(CallboardError):
+    """No queue has this name."""
+
+
+class JobNotFound(CallboardError):
+    """No job has this id (never accepted, or removed by retention)."""
+
+
+class InvalidPayload(CallboardError):
+    """Arguments do not fit the actor's type hints; the message names the field, never its value."""
+
+
+class PayloadTooLarge(CallboardError):
+    """The encoded arguments are over the size limit."""
+
+
+class PermanentError(CallboardError):
+    """Raise it from an actor: trying again would not help. The job is dead-lettered at once."""
+
+
+class RetryAfter(CallboardError):
+    """Raise it from an actor to be tried again after `seconds`. It spends an attempt."""
+
+    def __init__(self, seconds: float, message: str = "asked to come back later") -> None:
+        super().__init__(message)
+        self.seconds = seconds

@@ -1,0 +1,37 @@
+"""What the broker's proxy of a running job offers to middleware, beside Dramatiq's own attributes."""
+
+from typing import Any, Protocol, cast
+
+from dramatiq.broker import MessageProxy
+
+from jobs.model import FetchedJob, Verdict
+
+
+class Delivery(Protocol):
+    """One delivery of a job. `verdict` is what will be settled; None leaves it to what happened."""
+
+    queue_name: str
+    actor_name: str
+    message_id: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    options: dict[str, Any]
+    failed: bool
+    job: FetchedJob
+    verdict: Verdict | None
+    detail: bytes
+    progress: bytes | None
+
+    @property
+    def exception(self) -> BaseException | None: ...
+
+    def replace_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None: ...
+
+    def stuff_exception(self, exception: BaseException) -> None: ...
+
+    def fail(self) -> None: ...
+
+
+def delivery(message: MessageProxy) -> Delivery:
+    """The message as what it is on our broker."""
+    return cast(Delivery, message)

@@ -1,0 +1,61 @@
+"""Typed, frozen configuration: defaults in code, then a TOML file, then the environment."""
+
+from settings.errors import SettingsError, UnknownName
+from settings.load import check_queues, load_settings
+from settings.model import Settings
+from settings.names import actor_of, queues_behind, resolve_name
+from settings.policy import Backoff, BackoffType, QueuePolicy, Retention
+from settings.sections import (
+    ApiSettings,
+    DatabaseSettings,
+    Mailbox,
+    MiddlewareSettings,
+    PayloadSettings,
+    RedisSettings,
+    ReportSettings,
+    Schedule,
+    SentrySettings,
+    SmtpSettings,
+    TenantPolicy,
+    WebhookEndpoint,
+    WorkerSettings,
+    is_loopback,
+)
+from settings.show import ConfigLine, describe, mask_url
+from settings.units import Rate, parse_ms, parse_rate, parse_seconds
+
+__all__ = [
+    "ApiSettings",
+    "Backoff",
+    "BackoffType",
+    "ConfigLine",
+    "DatabaseSettings",
+    "Mailbox",
+    "MiddlewareSettings",
+    "PayloadSettings",
+    "QueuePolicy",
+    "Rate",
+    "RedisSettings",
+    "ReportSettings",
+    "Retention",
+    "Schedule",
+    "SentrySettings",
+    "Settings",
+    "SettingsError",
+    "SmtpSettings",
+    "TenantPolicy",
+    "UnknownName",
+    "WebhookEndpoint",
+    "WorkerSettings",
+    "actor_of",
+    "check_queues",
+    "describe",
+    "is_loopback",
+    "load_settings",
+    "mask_url",
+    "parse_ms",
+    "parse_rate",
+    "parse_seconds",
+    "queues_behind",
+    "resolve_name",
+]

@@ -1,0 +1,221 @@
+"""The whole configuration as one frozen object."""
+
+import re
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BeforeValidator, Field, PrivateAttr, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from settings import aliases as aliases_table
+from settings import catalogue
+from settings.errors import suggestion
+from settings.policy import QueuePolicy
+from settings.sections import (
+    ApiSettings,
+    DatabaseSettings,
+    Mailbox,
+    MiddlewareSettings,
+    PayloadSettings,
+    RedisSettings,
+    ReportSettings,
+    Schedule,
+    SentrySettings,
+    SmtpSettings,
+    TenantPolicy,
+    WebhookEndpoint,
+    WorkerSettings,
+)
+from settings.units import FrozenMap, Words, empty_map
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+_QUEUE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9._-]*")  # what Dramatiq accepts
+
+KeyPath: TypeAlias = tuple[str, ...]
+
+
+def _networks(value: object) -> object:
+    if isinstance(value, bool) or (isinstance(value, str) and value.lower() in {"true", "false"}):
+        return ("0.0.0.0/0", "::/0") if str(value).lower() == "true" else ()
+    return value
+
+
+def _one_actor(value: object) -> object:
+    return {aliases_table.ANY: value} if isinstance(value, str) else value
+
+
+AliasJobs = Annotated[FrozenMap[str], BeforeValidator(_one_actor)]
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, with its defaults; made by `load_settings`, or in code by keyword.
+
+    What is given lies over the tables of the catalogue key by key, and a queue's missing values follow
+    `queue_defaults`. It never looks at the process environment by itself.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    env: Literal["development", "production"] = "development"
+    home: Path = CHECKOUT / ".callboard"
+    redis: RedisSettings = RedisSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    api: ApiSettings = ApiSettings()
+    workers: WorkerSettings = WorkerSettings()
+    payload: PayloadSettings = PayloadSettings()
+    middleware: MiddlewareSettings = MiddlewareSettings()
+    smtp: SmtpSettings = SmtpSettings()
+    sentry: SentrySettings = SentrySettings()
+    reports: ReportSettings = ReportSettings()
+    queue_defaults: QueuePolicy = QueuePolicy()
+    queues: FrozenMap[QueuePolicy] = Field(default_factory=empty_map)
+    groups: FrozenMap[Words] = Field(default_factory=empty_map)
+    aliases: FrozenMap[AliasJobs] = Field(default_factory=empty_map)
+    schedules: FrozenMap[Schedule] = Field(default_factory=empty_map)
+    tenants: FrozenMap[TenantPolicy] = Field(default_factory=empty_map)
+    mailboxes: FrozenMap[Mailbox] = Field(default_factory=empty_map)
+    webhooks: FrozenMap[WebhookEndpoint] = Field(default_factory=empty_map)
+    allow_private_addresses: Annotated[Words, BeforeValidator(_networks)] = ()
+
+    _sources: Mapping[KeyPath, str] = PrivateAttr(default_factory=lambda: MappingProxyType({}))
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # load_settings reads the file and the environment itself, to know which value came from where.
+        return (init_settings,)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _over_the_catalogue(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        defaults = data.get("queue_defaults", {})
+        if isinstance(defaults, QueuePolicy):
+            defaults = defaults.model_dump(exclude_unset=True)
+        given = data.get("queues", {})
+        layered = dict(data)
+        if isinstance(given, Mapping) and isinstance(defaults, dict):
+            rows = overlay(catalogue.queue_rows(), given)
+            layered["queues"] = {
+                name: overlay(defaults, row) if isinstance(row, Mapping) else row
+                for name, row in rows.items()
+            }
+        tables = (("schedules", catalogue.schedule_rows()), ("aliases", aliases_table.TABLE))
+        for key, table in tables:
+            over = data.get(key, {})
+            if isinstance(over, Mapping):
+                layered[key] = overlay(table, over)
+        return layered
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
+
+    @field_validator("allow_private_addresses")
+    @classmethod
+    def _are_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for network in networks:
+            try:
+                ip_network(network, strict=False)
+            except ValueError:
+                raise ValueError('must be true, false or networks such as ["127.0.0.0/8", "::1"]') from None
+        return networks
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> "Settings":
+        known = self.worker_groups()
+        for word in _split(self.workers.type) or [""]:
+            if word not in known:
+                raise _disagreement(
+                    ("workers", "type"), f"names no worker group {word!r}; {suggestion(word, known)}"
+                )
+        shares: dict[str, str] = {}
+        for name, policy in self.queues.items():
+            if not _QUEUE_NAME.fullmatch(name):
+                raise _disagreement(
+                    ("queues", name), "must begin with a letter and hold only letters, digits, . _ -"
+                )
+            if policy.share is None:
+                continue
+            first = shares.setdefault(policy.share, name)
+            for field in ("concurrency", "global_concurrency", "rate"):
+                if getattr(self.queues[first], field) != getattr(policy, field):
+                    raise _disagreement(
+                        ("queues", name, field),
+                        f"must equal that of {first}, because both share it as {policy.share!r}; "
+                        f'set it for all queues of the share, or share = "none" for one of them',
+                        other=("queues", first, field),
+                    )
+        return self
+
+    @property
+    def sources(self) -> Mapping[KeyPath, str]:
+        """Where each value that is not a default came from, by its path of keys."""
+        return self._sources
+
+    @property
+    def database_url(self) -> str:
+        """The SQLAlchemy URL, password and all; PostgreSQL always by psycopg."""
+        if self.database.url is None:
+            return f"sqlite:///{self.home / 'callboard.db'}"
+        scheme, _, rest = self.database.url.get_secret_value().partition("://")
+        return f"{'postgresql+psycopg' if scheme.startswith('postgres') else scheme}://{rest}"
+
+    @property
+    def reports_folder(self) -> Path:
+        """Where rendered reports go."""
+        folder = self.reports.folder
+        return self.home / "reports" if folder is None else Path(folder).expanduser().absolute()
+
+    def policy(self, queue: str) -> QueuePolicy:
+        """The policy of a queue; one that nobody described has `queue_defaults`."""
+        return self.queues.get(queue, self.queue_defaults)
+
+    def worker_groups(self) -> frozenset[str]:
+        """The names that WORKER_TYPE may give."""
+        return frozenset({"all", "primary", *self.groups, *(policy.group for policy in self.queues.values())})
+
+    def selected_queues(self, all_declared: Iterable[str]) -> set[str] | None:
+        """Which of the declared queues this worker serves by its type; None means all of them."""
+        types = _split(self.workers.type)
+        if "all" in types:
+            return None
+        named = {queue for group in types for queue in self.groups.get(group, ())}
+        return {queue for queue in all_declared if queue in named or self.policy(queue).group in types}
+
+    def allows_private(self, address: str) -> bool:
+        """Whether outgoing calls may go to this address although it is private or loopback."""
+        ip = ip_address(address)
+        return any(ip in ip_network(network, strict=False) for network in self.allow_private_addresses)
+
+
+def overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` laid on `base` key by key, tables within tables too; neither is changed."""
+    result = dict(base)
+    for key, value in over.items():
+        below = result.get(key)
+        both = isinstance(value, Mapping) and isinstance(below, Mapping)
+        result[key] = overlay(below, value) if both else value  # type: ignore[arg-type]
+    return result
+
+
+def _split(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _disagreement(key: KeyPath, problem: str, other: KeyPath = ()) -> PydanticCustomError:
+    """A problem between keys; `other` is the second of them."""
+    return PydanticCustomError("callboard", "{problem}", {"key": key, "problem": problem, "other": other})

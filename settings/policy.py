@@ -1,0 +1,85 @@
+"""What a queue promises: how many at once, how fast, how often, for how long (CATALOGUE sections 1 and 2)."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from settings.units import Milliseconds, OptionalCount, OptionalRate, Whole
+
+BackoffType = Literal["exponential", "fixed", "linear"]
+
+
+class Section(BaseModel):
+    """A frozen part of the settings that refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Backoff(Section):
+    """The wait before the next attempt: `delay_ms` doubles, repeats or adds up, to at most `max_ms`.
+
+    `jitter` (0 to 1) is the share of the wait that is random.
+    """
+
+    type: BackoffType = "exponential"
+    delay_ms: Milliseconds = 1_000
+    max_ms: Milliseconds = 3_600_000
+    jitter: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
+class Retention(Section):
+    """How long settled jobs stay in Redis; `completed_count` is per queue, `none` for no count."""
+
+    completed_count: OptionalCount = 1_000
+    completed_age_ms: Milliseconds = 24 * 3_600_000
+    failed_age_ms: Milliseconds = 7 * 24 * 3_600_000
+
+
+class QueuePolicy(Section):
+    """The policy of one queue. The defaults here are those of a user's own actor (CATALOGUE section 2).
+
+    - `concurrency` is per worker process, `global_concurrency` over all of them (None: no cap).
+    - `rate` holds over all workers, `per_worker_rate` for each process (S1 FR-046), and
+      `per_resource_rate` for each provider or host that a job names while it runs.
+    - `attempts` counts executions: 3 runs at most three times.
+    - Queues with the same `share` name count their concurrency and rate together.
+    - `group` is the worker group that WORKER_TYPE selects.
+    - `encryption` None follows the platform; `payload_blob` lets a payload over the limit go to the blob
+      store.
+    """
+
+    concurrency: Annotated[Whole, Field(ge=1)] = 5
+    global_concurrency: OptionalCount = None
+    rate: OptionalRate = None
+    per_worker_rate: OptionalRate = None
+    per_resource_rate: OptionalRate = None
+    share: str | None = None
+    attempts: Annotated[Whole, Field(ge=1)] = 3
+    backoff: Backoff = Backoff()
+    timeout_ms: Annotated[Milliseconds, Field(ge=1)] = 300_000
+    priority: Annotated[Whole, Field(ge=1, le=10)] = 5
+    priority_scope: Literal["queue", "lane"] = "queue"
+    fairness: Literal["count", "time"] = "count"
+    group: Annotated[str, Field(min_length=1)] = "primary"
+    retention: Retention = Retention()
+    dead_letter: Annotated[str, Field(min_length=1)] = "dead-letter"
+    encryption: bool | None = None
+    payload_blob: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _share_none(cls, data: object) -> object:
+        # TOML has no null, and a row of the catalogue may have to be left alone.
+        if isinstance(data, dict) and data.get("share") == "none":
+            return {**data, "share": None}
+        return data
+
+    @property
+    def effective_global_concurrency(self) -> int | None:
+        """The cap over all workers: a queue with concurrency 1 is serial everywhere (S2 acceptance)."""
+        return 1 if self.concurrency == 1 else self.global_concurrency
+
+    @property
+    def max_retries(self) -> int:
+        """Dramatiq's count: the attempts after the first."""
+        return self.attempts - 1

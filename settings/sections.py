@@ -1,0 +1,271 @@
+"""The sections of the settings that describe one outside thing or one process each."""
+
+import re
+from ipaddress import ip_address
+from typing import Annotated, Literal
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
+
+from settings.policy import Section
+from settings.units import Arguments, Milliseconds, Seconds, Whole, Words, empty_map
+
+
+def _checked_host(host: str) -> str:
+    if not re.fullmatch(r"[^\s/@?#\[\]]{1,253}", host):
+        raise ValueError("must be a host name or an IP address alone")
+    return host
+
+
+Port = Annotated[Whole, Field(ge=1, le=65_535)]
+Text = Annotated[str, Field(min_length=1)]
+Host = Annotated[str, AfterValidator(_checked_host)]
+TlsMode = Literal["tls", "starttls", "none"]
+
+
+class RedisSettings(Section):
+    """Where Redis is: a URL, or host, port and the rest. Nothing set means the server of `callboard up`.
+
+    `db` is the database number and goes with `host`. `allow_insecure` lifts the rule that Redis needs a
+    password and TLS in production.
+    """
+
+    url: SecretStr | None = None
+    host: Host | None = None
+    port: Port = 6379
+    username: Text | None = None
+    password: SecretStr | None = None
+    tls: bool = False
+    db: Annotated[Whole, Field(ge=0)] = 0
+    namespace: str = "callboard"
+    connect_timeout_ms: Annotated[Milliseconds, Field(ge=1)] = 5_000
+    command_timeout_ms: Annotated[Milliseconds, Field(ge=1)] = 5_000
+    allow_insecure: bool = False
+
+    @field_validator("url")
+    @classmethod
+    def _a_redis_url(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not _is_url(url.get_secret_value(), {"redis", "rediss"}):
+            raise ValueError("must be a URL like redis://host:6379 or rediss://user:password@host:6379")
+        return url
+
+    @field_validator("namespace")
+    @classmethod
+    def _fits_into_keys(cls, name: str) -> str:
+        # Braces would move the hash tag of every key.
+        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name):
+            raise ValueError("must be 1 to 64 letters, digits, dots, hyphens and underscores")
+        return name
+
+    @model_validator(mode="after")
+    def _an_address(self) -> "RedisSettings":
+        loose = self.model_fields_set & {"port", "username", "password", "tls", "db"}
+        if loose and self.url is None and self.host is None:
+            raise ValueError(f"must name the server when {min(loose)} is set: add url or host")
+        return self
+
+    def effective_url(self) -> str | None:
+        """The URL to connect to, password and all; None when no server is configured."""
+        if self.url is not None:
+            parts = urlsplit(self.url.get_secret_value())
+            scheme = "rediss" if self.tls else parts.scheme
+            user, password = parts.username, parts.password
+            host = parts.netloc.rpartition("@")[2]
+            if password is not None:
+                return urlunsplit(parts._replace(scheme=scheme))
+            return urlunsplit(parts._replace(scheme=scheme, netloc=self._userinfo(user) + host))
+        if self.host is None:
+            return None
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        scheme = "rediss" if self.tls else "redis"
+        return f"{scheme}://{self._userinfo(None)}{host}:{self.port}/{self.db}"
+
+    def _userinfo(self, quoted_user: str | None) -> str:
+        user = quoted_user if quoted_user is not None else quote(self.username or "", safe="")
+        password = quote(self.password.get_secret_value(), safe="") if self.password else ""
+        return f"{user}{':' + password if password else ''}@" if user or password else ""
+
+
+class DatabaseSettings(Section):
+    """SQLite or PostgreSQL; None means `callboard.db` under the home folder."""
+
+    url: SecretStr | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _a_database_url(cls, url: SecretStr | None) -> SecretStr | None:
+        schemes = ("sqlite://", "postgres://", "postgresql://", "postgresql+psycopg://")
+        if url is not None and not url.get_secret_value().startswith(schemes):
+            raise ValueError(
+                "must be a URL like sqlite:////folder/file.db or postgresql://user:password@host/name"
+            )
+        return url
+
+
+class ApiSettings(Section):
+    """Where the HTTP API listens, and whether it serves its documentation pages."""
+
+    host: Host = "127.0.0.1"
+    port: Port = 8642
+    docs: bool = True
+
+
+class WorkerSettings(Section):
+    """One worker process.
+
+    `type` names the queue groups it serves (`all`, or groups separated by commas); `threads` None leaves
+    Dramatiq's `-t`; running jobs may finish until `stop_seconds` after SIGTERM; a job is dead-lettered after
+    `max_lost_leases` of its workers died.
+    """
+
+    type: Text = "all"
+    id: Text | None = None
+    threads: Annotated[Whole, Field(ge=1)] | None = None
+    start: bool = True
+    lease_seconds: Annotated[Seconds, Field(ge=1)] = 15.0
+    stop_seconds: Annotated[Seconds, Field(le=55)] = 50.0
+    max_lost_leases: Annotated[Whole, Field(ge=1)] = 3
+    browser_sessions: Annotated[Whole, Field(ge=1)] = 3
+
+    @property
+    def effective_id(self) -> str:
+        """The name in the registry: `id`, or host:pid of the process that asks."""
+        if self.id is not None:
+            return self.id
+        import os
+        import socket
+
+        return f"{socket.gethostname()}:{os.getpid()}"
+
+
+class PayloadSettings(Section):
+    """The largest payload that is put into Redis, in bytes (CATALOGUE section 1: 100 KB)."""
+
+    max_bytes: Annotated[Whole, Field(ge=1)] = 102_400
+
+
+class MiddlewareSettings(Section):
+    """Middleware left out of the stack, and added at its end, as dotted paths of their classes."""
+
+    without: Words = ()
+    extra: Words = ()
+
+
+class SmtpSettings(Section):
+    """The server that sends mail; None host means that nothing can be sent."""
+
+    host: Host | None = None
+    port: Port = 587
+    username: Text | None = None
+    password: SecretStr | None = None
+    tls: TlsMode = "starttls"
+    sender: Text | None = None
+
+
+class SentrySettings(Section):
+    """Where errors are reported; None dsn means nowhere."""
+
+    dsn: SecretStr | None = None
+    environment: Text | None = None
+    release: Text | None = None
+
+
+class ReportSettings(Section):
+    """Where rendered reports go; None means `reports` under the home folder."""
+
+    folder: Text | None = None
+
+
+class Mailbox(Section):
+    """The IMAP account behind one account id. `port` follows `tls`: 993 for tls, else 143."""
+
+    host: Host
+    port: Port = 993
+    username: Text
+    password: SecretStr
+    tls: TlsMode = "tls"
+    folder: Text = "INBOX"
+    timeout_ms: Annotated[Milliseconds, Field(ge=1)] = 30_000
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_port(cls, data: object) -> object:
+        if isinstance(data, dict) and "port" not in data and data.get("tls", "tls") != "tls":
+            return {**data, "port": 143}
+        return data
+
+
+class WebhookEndpoint(Section):
+    """One receiver of webhooks: its URL and its Standard Webhooks secret (`whsec_` and base64)."""
+
+    url: str
+    secret: SecretStr
+    allow_private: bool = False
+
+    @field_validator("url")
+    @classmethod
+    def _a_web_url(cls, url: str) -> str:
+        if not _is_url(url, {"http", "https"}):
+            raise ValueError("must be a URL like https://example.com/hook")
+        return url
+
+    @field_validator("secret")
+    @classmethod
+    def _a_signing_secret(cls, secret: SecretStr) -> SecretStr:
+        if not re.fullmatch(r"whsec_[A-Za-z0-9+/]{16,}={0,2}", secret.get_secret_value()):
+            raise ValueError("must be whsec_ followed by a base64 key of at least 12 bytes")
+        return secret
+
+
+class Schedule(Section):
+    """One recurring job: the actor, when (cron of five fields in `timezone`), its arguments, on or off."""
+
+    actor: Text
+    cron: Text
+    timezone: Text = "UTC"
+    args: Arguments = Field(default_factory=empty_map)
+    enabled: bool = False
+
+    @field_validator("cron")
+    @classmethod
+    def _five_fields(cls, cron: str) -> str:
+        if not re.fullmatch(r"[0-9A-Za-z*,/?#-]+(?:\s+[0-9A-Za-z*,/?#-]+){4}", cron.strip()):
+            raise ValueError('must be a cron of five fields such as "0 9 * * 1-5"')
+        return cron.strip()
+
+    @field_validator("timezone")
+    @classmethod
+    def _a_zone(cls, name: str) -> str:
+        if name == "UTC":
+            return name
+        from zoneinfo import ZoneInfo
+
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError):
+            raise ValueError('must be a time zone such as "Europe/Berlin"') from None
+        return name
+
+
+class TenantPolicy(Section):
+    """What one tenant gets; `weight` is its share against the others."""
+
+    weight: Annotated[float, Field(gt=0)] = 1.0
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine itself: localhost, 127.0.0.0/8 or ::1."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_url(text: str, schemes: set[str]) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
