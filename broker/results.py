@@ -1,6 +1,7 @@
-"""`message.get_result()` for Dramatiq's Results middleware. Results travel with the settlement, so this only reads."""
+"""`message.get_result()` for Dramatiq's Results. Results travel with the settlement; this reads them."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -15,11 +16,11 @@ LOOK_EVERY_S = 0.02
 
 
 class JobResults(ResultBackend):
-    """Reads results from the jobs themselves."""
+    """Reads results from the jobs themselves. `store` is asked for the store at each call."""
 
-    def __init__(self, store: JobStore) -> None:
+    def __init__(self, store: Callable[[], JobStore]) -> None:
         super().__init__()
-        self._jobs = store
+        self._store_of_jobs = store
 
     def get_result(self, message: "Message[Any]", *, block: bool = False, timeout: int | None = None) -> Any:
         """The job's result. `timeout` in milliseconds (10 s when `block`).
@@ -28,7 +29,7 @@ class JobResults(ResultBackend):
         """
         deadline = time.monotonic() + (DEFAULT_TIMEOUT if timeout is None else timeout) / 1000
         while True:
-            job = self._jobs.get(message.message_id)
+            job = self._store_of_jobs().get(message.message_id)
             if job is not None and job.state.settled:
                 record = orjson.loads(job.record) if job.record else {}
                 if job.state is JobState.COMPLETED:

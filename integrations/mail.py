@@ -123,7 +123,9 @@ def _date(mail: "ParsedMessage") -> datetime | None:
 
 
 def _subject(mail: "ParsedMessage") -> str:
-    pieces = decode_header(mail.obj.get("Subject") or "")
+    raw = mail.obj.get("Subject") or ""
+    # decode_header loses the blank at a fold between a plain and an encoded word.
+    pieces = decode_header(re.sub(r"\r?\n(?=[ \t])", "", raw) if isinstance(raw, str) else raw)
     return clean("".join(decoded(piece, charset) for piece, charset in pieces), HEADER_CHARS)
 
 

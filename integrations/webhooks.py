@@ -203,7 +203,7 @@ def _network_failure(
         return error
     if isinstance(error, httpcore2.TimeoutException):
         return TransientFailure(f"{where} did not answer within {timeout_seconds:g} s.")
-    if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in error.args):
         return TransientFailure(f"{where} shows a certificate that is not trusted.")
     if isinstance(error, httpcore2.NetworkError):
         return TransientFailure(f"{where} cannot be reached.")

@@ -64,7 +64,7 @@ class Contract:
             return dict(kwargs), ()
         if len(args) > len(self._positional) and not self._takes_more:
             raise InvalidPayload(
-                f"{self.name} takes {len(self._positional)} arguments by position, but {len(args)} were given."
+                f"{self.name} takes {len(self._positional)} arguments by position; {len(args)} were given."
             )
         named = dict(zip(self._positional, args, strict=False))
         twice = named.keys() & kwargs.keys()

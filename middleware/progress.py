@@ -6,7 +6,7 @@ because it rides along with the settlement.
 
 import threading
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
+from contextlib import suppress
 from typing import Any
 
 import dramatiq
@@ -14,6 +14,7 @@ import orjson
 from dramatiq.broker import MessageProxy
 
 from jobs.errors import CallboardError
+from middleware.current import CurrentJob, running
 from middleware.delivery import delivery
 
 WRITE_EVERY_S = 0.1
@@ -30,12 +31,11 @@ def progress(done: float, total: float = 100, message: str = "") -> None:
     """
     if total <= 0:
         raise ValueError("total must be above 0")
-    job = _current.get()
+    job = running.get()
     if job is not None:
-        percent = min(100.0, max(0.0, 100 * done / total))
-        job.report(
-            {"percent": round(percent, 1), "done": done, "total": total, "message": message[:MAX_MESSAGE]}
-        )
+        percent = round(min(100.0, max(0.0, 100 * done / total)), 1)
+        job.progress = {"percent": percent, "done": done, "total": total, "message": message[:MAX_MESSAGE]}
+        job.report(job.id, job.progress)
 
 
 class Progress(dramatiq.Middleware):
@@ -45,7 +45,17 @@ class Progress(dramatiq.Middleware):
         self._writer = _Writer(write)
 
     def before_process_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
-        _current.set(_Job(message.message_id, self._writer))
+        job = delivery(message)
+        running.set(
+            CurrentJob(
+                id=job.message_id,
+                attempt=job.job.attempt,
+                tenant_id=job.job.lane,
+                user_id=job.options.get("user_id") or "",
+                created_at=job.job.created_at,
+                report=self._writer.put,
+            )
+        )
 
     def after_process_message(
         self,
@@ -55,30 +65,14 @@ class Progress(dramatiq.Middleware):
         result: Any = None,
         exception: BaseException | None = None,
     ) -> None:
-        job = _current.get()
-        _current.set(None)
-        if job is not None and job.latest is not None:
+        job = running.get()
+        running.set(None)
+        if job is not None and job.progress is not None:
             self._writer.forget(job.id)
-            delivery(message).progress = orjson.dumps(job.latest)
+            delivery(message).progress = orjson.dumps(job.progress)
 
     def after_skip_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
         self.after_process_message(broker, message)
-
-
-class _Job:
-    __slots__ = ("id", "latest", "writer")
-
-    def __init__(self, job_id: str, writer: "_Writer") -> None:
-        self.id = job_id
-        self.latest: dict[str, Any] | None = None
-        self.writer = writer
-
-    def report(self, latest: dict[str, Any]) -> None:
-        self.latest = latest
-        self.writer.put(self.id, latest)
-
-
-_current: ContextVar[_Job | None] = ContextVar("callboard_job", default=None)
 
 
 class _Writer:
@@ -111,9 +105,7 @@ class _Writer:
             with self._lock:
                 updates = {job_id: orjson.dumps(latest) for job_id, latest in self._latest.items()}
                 self._latest.clear()
-            try:
+            # While the store is away newer progress follows, and the last comes with the settlement.
+            with suppress(CallboardError):
                 self._write(updates)
-            except CallboardError:
-                # The store is away: newer progress follows, and the last comes with the settlement.
-                pass
             pause.wait(WRITE_EVERY_S)

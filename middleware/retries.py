@@ -74,7 +74,7 @@ class Retries(dramatiq.Middleware):
 
 
 def parse_backoff(given: Any, default: Backoff) -> Backoff:
-    """`{"type": …, "delay": ms, "max": ms, "jitter": 0…1}` of a call, over the queue's. Raises InvalidPayload."""
+    """A call's {"type", "delay" ms, "max" ms, "jitter" 0 to 1} over the queue's. Raises InvalidPayload."""
     if not isinstance(given, dict) or given.keys() - {"type", "delay", "max", "jitter"}:
         raise InvalidPayload("backoff takes the keys type, delay, max and jitter.")
     kind = given.get("type", default.type)

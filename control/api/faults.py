@@ -1,6 +1,5 @@
 """Turns whatever goes wrong in a request into an answer of the one error shape."""
 
-import logging
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -27,8 +26,6 @@ from settings.errors import nearest
 
 #: Where a refusal names the argument: at its beginning, or after "… cannot take these arguments".
 FIELD = re.compile(r"(?:^|arguments: )(\w+(?:\.\w+)*): ")
-
-log = logging.getLogger("callboard.api")
 
 
 def answer_faults(api: FastAPI) -> None:

@@ -33,8 +33,10 @@ def _run(arguments: Sequence[str]) -> int:
     try:
         code = app(args=list(arguments), prog_name="callboard", standalone_mode=False)
     except UsageError as error:
+        said = error.format_message().replace("Value error, ", "").rstrip(".")
         help_at = f"; see '{error.ctx.command_path} --help'" if error.ctx else ""
-        sys.stderr.write(f"callboard: {error.format_message().rstrip('.')}{help_at}\n")
+        if said:  # without any command the help was shown, which says enough
+            sys.stderr.write(f"callboard: {said}{help_at}\n")
         return MISUSED
     return code if isinstance(code, int) else 0
 

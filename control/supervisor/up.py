@@ -42,7 +42,7 @@ def run(app: "App", workers: int) -> None:
             on_ready=lambda: supervisor.say(_welcome(app, key, workers)),
             look=server.look if server else lambda: None,
         )
-        supervisor.say("stopped; every unfinished job is kept" if server else "stopped")
+    supervisor.say("stopped; every unfinished job is kept" if server else "stopped")
 
 
 def _specs(workers: int) -> list[ChildSpec]:

@@ -63,6 +63,8 @@ class ReportData:
                 f"Unknown report field {unknown[0]!r}; known are {', '.join(cls.__slots__)}."
             )
         columns = tuple(_column(entry, at) for at, entry in enumerate(_items(data, "columns")))
+        if not columns:
+            raise PermanentFailure("A report needs at least one column.")
         rows = tuple(_row(entry, columns, f"rows[{at}]") for at, entry in enumerate(_items(data, "rows")))
         totals = _items(data, "totals")
         return cls(

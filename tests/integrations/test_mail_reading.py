@@ -91,7 +91,7 @@ def test_each_broken_mail_of_the_mailbox_is_kept_with_what_can_be_read(large_mai
     assert found[126].snippet == "The closing boundary is missing"
     assert found[140].snippet.startswith("The last bytes are gone")
     assert found[154].to == ()
-    assert len(found[168].subject) == 998 - 1  # cut at a line's longest, less the blank at the cut
+    assert len(found[168].subject) == 998
     assert "\x00" not in found[182].snippet
     assert found[196].subject == "Report 195"
     assert found[210].message_id
@@ -103,21 +103,17 @@ def test_the_mailbox_holds_every_kind_that_matters(large_mailbox: MailServer) ->
     assert any(message.has_attachments for message in found)
     assert any(message.important for message in found)
     assert any(message.size > READ_BYTES for message in found)
-    scripts = ("Ж", "日", "한", "ض", "ש", "ไ", "भ", "ή", "🚚", "ó")
+    scripts = ("Ж", "日", "회", "ض", "ש", "ไ", "भ", "ή", "🚚", "ó")
     subjects = " ".join(message.subject + message.snippet for message in found)
     assert [letter for letter in scripts if letter.lower() not in subjects.lower()] == []
 
 
-NAMES = (
-    "Subject From To Date Message-ID Content-Type Content-Disposition Content-Transfer-Encoding "
-    "X-Priority Importance Received"
-).split()
-PIECES = st.sampled_from(
-    rb"""=?utf-8?B?w7w=?=|=?utf-8?Q?=C3|=?utf-16?B?/w==?=|=?idna?Q?xn--?=|=?hex?B?AA==?=|multipart/mixed|; boundary=b|
-; charset=punycode|base64|uuencode|<a@b>|@|,|(|"|Mon, 32 Foo 99999 99:99 +9999|1 Jan 0001 00:00:00 +2359|attachment
-;filename*0*=utf-8''%ff|[|:;""".split(b"|")
-    + [b"\n ", b"\xe4", b"\x00", b"\\", b"\xed\xa0\x80"]
-)
+NAMES = ["Subject", "From", "To", "Date", "Message-ID", "Content-Type", "Content-Disposition", "X-Priority"]
+NAMES += ["Content-Transfer-Encoding", "Importance", "Received"]
+ODD = rb"""=?utf-8?B?w7w=?=|=?utf-8?Q?=C3|=?utf-16?B?/w==?=|=?idna?Q?xn--?=|=?hex?B?AA==?=|multipart/mixed|
+; boundary=b|; charset=punycode|base64|uuencode|<a@b>|@|,|(|"|Mon, 32 Foo 99999 99:99 +9999|attachment|
+1 Jan 0001 00:00:00 +2359|;filename*0*=utf-8''%ff|[|:;"""
+PIECES = st.sampled_from([*ODD.split(b"|"), b"\n ", b"\xe4", b"\x00", b"\\", b"\xed\xa0\x80"])
 VALUES = st.lists(st.one_of(PIECES, st.binary(max_size=12)), max_size=6).map(b"".join)
 HEADERS = st.lists(st.tuples(st.sampled_from(NAMES), VALUES), max_size=8)
 

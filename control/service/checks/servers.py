@@ -1,6 +1,7 @@
 """Checks of Redis, the workers behind it, and the database."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from broker.connection import RedisAddress
@@ -42,13 +43,16 @@ def database(app: "App") -> Finding:
     from database.migrations import pending
     from settings import mask_url
 
+    place = mask_url(app.settings.database_url)
+    scheme, _, file = app.settings.database_url.partition(":///")
+    if scheme.startswith("sqlite") and not Path(file).exists():
+        return ok("database", f"{place} (made by the first start)")  # to look would be to make it
     try:
         engine = app.engine()
         ping(engine)
         outdated = pending(engine)
     except CallboardError as error:
         return problem("database", str(error), "start it and check DATABASE_URL")
-    place = mask_url(app.settings.database_url)
     if outdated:
         return note("database", f"{place} answers; 'callboard up' and the workers will make its tables")
     return ok("database", f"{place} has the tables of this release")

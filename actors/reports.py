@@ -1,0 +1,47 @@
+"""Reports: a PDF, spreadsheet or CSV file from data."""
+
+import hashlib
+import re
+from typing import Any, Literal
+
+from actors import app
+from actors.declare import actor
+from middleware.current import current_job
+from middleware.progress import progress
+
+Kind = Literal["financial_report", "tax_summary", "client_overview", "custom"]
+Format = Literal["pdf", "xlsx", "csv"]
+
+_SAFE = re.compile(r"[^A-Za-z0-9._-]")
+
+
+@actor
+def report_generate(kind: Kind, format: Format, report: dict[str, Any]) -> dict[str, Any]:
+    """Render a report into the reports folder (S3 queue 4).
+
+    `report` has title, columns, rows and what else `integrations.rendering.report.ReportData` takes.
+    The file is named by the job, so a second attempt writes the same file. Returns path, size and digest.
+    """
+    from database.report_files import ReportFile, ReportFiles
+    from integrations.rendering import render
+    from integrations.rendering.report import ReportData
+    from integrations.storage import write_atomically
+
+    job = current_job()
+    job_id = job.id if job else "direct"
+    tenant = job.tenant_id if job else ""
+    data = ReportData.from_mapping(report)
+    progress(20, message=f"{len(data.rows)} rows")
+    content = render(data, kind, format)
+    progress(80, message="writing")
+    folder = app.settings.reports_folder
+    if tenant:
+        folder = folder / _SAFE.sub("_", tenant)
+    path = write_atomically(folder / f"{_SAFE.sub('_', job_id)}.{format}", content)
+    digest = hashlib.sha256(content).hexdigest()
+    file = ReportFile(
+        job_id=job_id, kind=kind, format=format, path=str(path), size=len(content), sha256=digest
+    )
+    ReportFiles(app.engine(), tenant).record(file)
+    progress(100, message=path.name)
+    return {"path": str(path), "size": len(content), "sha256": digest}
