@@ -24,7 +24,7 @@ class Message(Protocol):
     @property
     def uid(self) -> int: ...
     @property
-    def message_id(self) -> str: ...
+    def message_id(self) -> str | None: ...
     @property
     def subject(self) -> str: ...
     @property
@@ -141,6 +141,19 @@ class Mailboxes:
                 count = count.where(StoredMessage.folder == folder)
             return session.execute(count).scalar_one()
 
+    def senders(self, account_id: str, limit: int = 50) -> list[tuple[str, int, int]]:
+        """Who wrote most: address, number of messages, their bytes; most messages first."""
+        count = func.count().label("count")
+        query = (
+            select(StoredMessage.from_address, count, func.sum(StoredMessage.size))
+            .where(StoredMessage.tenant_id == self._tenant, StoredMessage.account_id == account_id)
+            .group_by(StoredMessage.from_address)
+            .order_by(count.desc(), StoredMessage.from_address)
+            .limit(limit)
+        )
+        with read_session(self._engine) as session:
+            return [(sender, number, int(size)) for sender, number, size in session.execute(query)]
+
     def start_sync(self, job_id: str, user_id: str, account_id: str) -> None:
         """Enter a sync into the history as running; another attempt of the job takes over its row."""
         running = {"status": "running", "finished_at": None, "error": None}
@@ -229,7 +242,7 @@ class Mailboxes:
 def _values(message: Message) -> dict[str, object]:
     return {
         "uid": message.uid,
-        "message_id": _text(message.message_id),
+        "message_id": _text(message.message_id or ""),
         "subject": _text(message.subject),
         "from_address": _text(message.from_address),
         "to_addresses": _joined(message.to, ", "),

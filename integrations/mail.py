@@ -187,7 +187,7 @@ class _Visible(HTMLParser):
         self.words: list[str] = []
         self._hidden = 0
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._hidden += tag in self._HIDDEN
         self.words.append(" ")
 

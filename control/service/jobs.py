@@ -75,7 +75,7 @@ class JobService:
         self._app = app
 
     def add(self, request: NewJobRequest) -> tuple[JobView, bool]:
-        """Accept a job. Returns it, and False when a job with its id was there already.
+        """Accept a job. Returns it, and False when a job with its id is, or was just now, there.
 
         Raises UnknownActor, UnknownQueue, InvalidPayload, PayloadTooLarge, StoreUnavailable, StoreFull.
         """
@@ -85,9 +85,11 @@ class JobService:
         if options.jobId is not None and (held := app.broker.store.get(options.jobId)) is not None:
             return job_view(app, held), False
         message = actor.send_with_options(kwargs=kwargs, delay=options.delay, **_send_options(options))
-        # A quick worker may have finished and removed the job by now; what was accepted is told all the same.
-        job = app.broker.store.get(message.message_id) or _as_accepted(message)
-        return job_view(app, job, message), True
+        job = app.broker.store.get(message.message_id)
+        # Nothing there: a quick worker has finished and removed it, or an id of the caller's was
+        # settled and removed before and is remembered, so that it does not run again.
+        created = job is not None or options.jobId is None
+        return job_view(app, job or _as_accepted(message), message), created
 
     def get(self, job_id: str) -> JobView:
         """One job. Raises JobNotFound."""

@@ -8,7 +8,7 @@ FORMATS = ("pdf", "xlsx", "csv")
 __all__ = ["FORMATS", "KINDS", "Cell", "Column", "ReportData", "render"]
 
 
-def render(data: ReportData, kind: str, format: str) -> bytes:  # noqa: A002 - the field's word
+def render(data: ReportData, kind: str, format: str) -> bytes:
     """The bytes of a report of one of KINDS in one of FORMATS (CATALOGUE, report-generate).
 
     Raises PermanentFailure for an unknown kind or format or data that the format cannot hold,

@@ -148,7 +148,7 @@ def _plain(value: object) -> Cell:
 
 def _number(value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
-        raise ValueError  # noqa: TRY004 - one way out for all that does not fit
+        raise ValueError
     number = Decimal(str(value))
     if not number.is_finite():
         raise ValueError

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,3 +49,21 @@ def api(served: tuple[App, httpx2.Client], store: JobStore) -> httpx2.Client:
     app, client = served
     app.broker.store = store
     return client
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    """The environment of a machine where nothing is configured and nothing runs."""
+    foreign = (
+        "REDIS",
+        "DATABASE",
+        "CALLBOARD",
+        "WORKER",
+        "QUEUE",
+        "SMTP",
+        "SENTRY",
+        "START_WORKERS",
+        "NODE_",
+    )
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    return {**clean, "CALLBOARD_HOME": str(tmp_path / "home")}

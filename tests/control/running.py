@@ -1,12 +1,15 @@
 """A program under test: its lines as they come, its signals, its end."""
 
+import errno
 import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from tests.waiting import eventually
 
@@ -14,16 +17,23 @@ ROOT = Path(__file__).parents[2]
 
 
 class Running:
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    """Its lines are those of `output`, by default its standard output."""
+
+    def __init__(self, process: subprocess.Popen[str], output: TextIO | None = None) -> None:
         self.process = process
+        self._output = output or process.stdout
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line.rstrip("\n"))
+        assert self._output is not None
+        try:
+            for line in self._output:
+                self.lines.append(line.rstrip("\n"))
+        except OSError as error:
+            if error.errno != errno.EIO:  # which is how a terminal says that its program has ended
+                raise
 
     def line_with(self, text: str, times: int = 1, timeout: float = 20) -> str:
         """The latest line that holds `text`, once there are so many of them."""
@@ -69,3 +79,39 @@ def running(argv: Sequence[str], env: Mapping[str, str] | None = None) -> Iterat
         run.ended()
         if process.stdout:
             process.stdout.close()
+
+
+@contextmanager
+def on_a_terminal(argv: Sequence[str], env: Mapping[str, str]) -> Iterator[Running]:
+    """Start it with a terminal as its output. A redrawn line counts as a new one."""
+    ours, theirs = os.openpty()
+    with os.fdopen(ours, encoding="utf-8", newline=None) as output:
+        process = subprocess.Popen(
+            argv, cwd=ROOT, env={**env, "TERM": "xterm"}, stdin=subprocess.DEVNULL, stdout=theirs, text=True
+        )
+        os.close(theirs)
+        run = Running(process, output)
+        try:
+            yield run
+        finally:
+            if process.poll() is None:
+                process.kill()
+            run.ended()
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "control.cli", *arguments]
+
+
+def callboard(env, *arguments, stdin=""):
+    return subprocess.run(
+        command(*arguments), env=env, cwd=ROOT, input=stdin, capture_output=True, text=True, timeout=30
+    )
+
+
+def refused(result, code=1):
+    """The one sentence of a refusal."""
+    assert result.returncode == code, result.stderr
+    assert "Traceback" not in result.stderr
+    (line,) = result.stderr.splitlines()
+    return line

@@ -1,43 +1,26 @@
 """The `callboard` command: exit codes, and one sentence for each thing that can be wrong."""
 
+import io
 import json
-import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from actors import app
 from broker.connection import RedisAddress
 from broker.redis_store import RedisStore
 from control.api.keys import KeyFile
 from control.api.serve import listen
-from jobs.model import FetchRequest, Outcome
+from control.cli import main
+from jobs.memory import MemoryStore
+from jobs.model import FetchRequest, NewJob, Outcome
 from jobs.states import JobState
 from tests.control.board import work
-from tests.control.running import ROOT, running
-from tests.waiting import eventually
+from tests.control.running import callboard, command, on_a_terminal, refused, running
 
 SYNC = ("user_id=u1", "account_id=a1")
-
-
-@pytest.fixture
-def env(tmp_path: Path) -> dict[str, str]:
-    """The environment of a machine where nothing is configured and nothing runs."""
-    foreign = (
-        "REDIS",
-        "DATABASE",
-        "CALLBOARD",
-        "WORKER",
-        "QUEUE",
-        "SMTP",
-        "SENTRY",
-        "START_WORKERS",
-        "NODE_",
-    )
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    return {**clean, "CALLBOARD_HOME": str(tmp_path / "home")}
 
 
 @pytest.fixture
@@ -54,22 +37,32 @@ def board(redis_url, namespace):
     store.close()
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "control.cli", *arguments]
+@pytest.fixture
+def closed_port() -> int:
+    """A port where nobody listens."""
+    with listen("127.0.0.1", 0) as listener:
+        return listener.getsockname()[1]
 
 
-def callboard(env, *arguments, stdin=""):
-    return subprocess.run(
-        command(*arguments), env=env, cwd=ROOT, input=stdin, capture_output=True, text=True, timeout=30
-    )
+@pytest.fixture
+def memory(monkeypatch) -> MemoryStore:
+    """A store in memory under the commands that `here` runs."""
+    store = MemoryStore()
+    monkeypatch.setattr(app.broker, "store", store)
+    return store
 
 
-def refused(result, code=1):
-    """The one sentence of a refusal."""
-    assert result.returncode == code, result.stderr
-    assert "Traceback" not in result.stderr
-    (line,) = result.stderr.splitlines()
-    return line
+@pytest.fixture
+def here(capsys):
+    """Run a command in this process, which is quicker than a program of its own."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, ended.value.code, said.out, said.err)
+
+    return run
 
 
 def test_help_is_there_at_once(env):
@@ -90,7 +83,7 @@ def test_help_is_there_at_once(env):
         (("jobs", "get"), 2, "Missing argument"),
         (("jobs", "list", "email-sync", "--state", "asleep"), 2, "Invalid value for '--state'"),
         (("jobs", "add", "email-sync", "--priority", "11"), 2, "Invalid value for '--priority'"),
-        (("jobs", "get", "j1"), 1, "There is no Redis to talk to"),
+        (("jobs", "get", "j1"), 1, "there is no job 'j1'"),
         (("jobs", "add", "email-sinc"), 1, "did you mean email-sync"),
         (("jobs", "add", "email-sync", "user_id"), 1, "'user_id' is no argument: write it as name=value"),
         (("jobs", "add", "email-sync", "--json", "{"), 1, "--json is not valid JSON"),
@@ -103,8 +96,12 @@ def test_help_is_there_at_once(env):
         (("config", "show", "colour"), 1, "no setting starts with 'colour'"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_sentence(env, arguments, code, says):
-    assert says in refused(callboard(env, *arguments), code)
+def test_what_is_wrong_is_said_in_one_sentence(here, memory, arguments, code, says):
+    assert says in refused(here(*arguments), code)
+
+
+def test_without_any_redis_the_mend_is_told(env):
+    assert "set REDIS_URL, or run `make up`" in refused(callboard(env, "jobs", "get", "j1"))
 
 
 def test_a_misspelt_setting_is_refused_with_the_nearest(env):
@@ -113,13 +110,10 @@ def test_a_misspelt_setting_is_refused_with_the_nearest(env):
     assert "did you mean CALLBOARD_HOME?" in refused(result)
 
 
-def test_an_unreachable_redis_is_named_without_its_password(env):
-    with listen("127.0.0.1", 0) as listener:
-        port = listener.getsockname()[1]
+def test_an_unreachable_redis_is_named_without_its_password(env, closed_port):
+    result = callboard({**env, "REDIS_URL": f"redis://:hunter2@127.0.0.1:{closed_port}"}, "jobs", "get", "j1")
 
-    result = callboard({**env, "REDIS_URL": f"redis://:hunter2@127.0.0.1:{port}"}, "jobs", "get", "j1")
-
-    assert f"127.0.0.1:{port}" in refused(result)
+    assert f"127.0.0.1:{closed_port}" in refused(result)
     assert "hunter2" not in result.stderr
 
 
@@ -130,11 +124,11 @@ def test_a_traceback_is_there_for_those_who_ask(env):
     assert "Traceback" in result.stderr
 
 
-def test_the_configuration_is_shown_without_its_secrets(env):
-    env = {**env, "REDIS_URL": "redis://:hunter2@cache:6379"}
+def test_the_configuration_is_shown_without_its_secrets(here, monkeypatch):
+    monkeypatch.setenv("REDIS_URL", "redis://:hunter2@cache:6379")
 
-    table = callboard(env, "config", "show", "redis").stdout
-    lines = json.loads(callboard(env, "config", "show", "redis", "--json").stdout)
+    table = here("config", "show", "redis").stdout
+    lines = json.loads(here("config", "show", "redis", "--json").stdout)
 
     assert "hunter2" not in table
     (url,) = [line for line in lines if line["key"] == "redis.url"]
@@ -145,16 +139,17 @@ def test_the_configuration_is_shown_without_its_secrets(env):
     }
 
 
-def test_rotate_prints_a_new_key_that_fits(env):
-    result = callboard(env, "api-key", "rotate")
+def test_rotate_prints_a_new_key_that_fits(here, monkeypatch, tmp_path):
+    monkeypatch.setenv("CALLBOARD_HOME", str(tmp_path))
+
+    result = here("api-key", "rotate")
 
     assert result.returncode == 0
-    assert KeyFile(Path(env["CALLBOARD_HOME"])).matches(result.stdout.strip())
+    assert KeyFile(tmp_path).matches(result.stdout.strip())
 
 
-def test_a_job_is_added_with_its_options_and_shown(joined, board):
-    added = callboard(
-        joined,
+def test_a_job_is_added_with_its_options_and_shown(here, memory):
+    added = here(
         *("jobs", "add", "email-sync", *SYNC, "--id", "x-1"),
         *(
             "--priority",
@@ -171,7 +166,7 @@ def test_a_job_is_added_with_its_options_and_shown(joined, board):
     )
 
     assert (added.returncode, added.stdout) == (0, "x-1\n")
-    job = json.loads(callboard(joined, "jobs", "get", "x-1", "--json").stdout)
+    job = json.loads(here("jobs", "get", "x-1", "--json").stdout)
     assert job["state"] == "delayed"
     assert job["data"]["user_id"] == "u1"
     assert job["opts"]["priority"] == 3
@@ -179,34 +174,35 @@ def test_a_job_is_added_with_its_options_and_shown(joined, board):
     assert job["opts"]["delay"] == 5_000
     assert job["opts"]["backoff"] == {"type": "fixed", "delay": 2_000}
     assert job["opts"]["timeout"] == 60_000
-    assert "x-1" in callboard(joined, "jobs", "get", "x-1").stdout
+    assert "x-1" in here("jobs", "get", "x-1").stdout
 
 
-def test_arguments_come_from_json_a_file_or_standard_input(joined, board, tmp_path):
+def test_arguments_come_from_json_a_file_or_standard_input(here, memory, monkeypatch, tmp_path):
     text = '{"userId": "u1", "accountId": "a1"}'
     (tmp_path / "job.json").write_text(text)
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
 
-    for source, stdin in ((text, ""), (f"@{tmp_path / 'job.json'}", ""), ("@-", text)):
-        assert callboard(joined, "jobs", "add", "email-sync", "--json", source, stdin=stdin).returncode == 0
+    for source in (text, f"@{tmp_path / 'job.json'}", "@-"):
+        assert here("jobs", "add", "email-sync", "--json", source).returncode == 0
 
-    assert len(board.list_jobs("email-sync", JobState.WAITING)) == 3
+    assert len(memory.list_jobs("email-sync", JobState.WAITING)) == 3
 
 
-def test_the_same_id_twice_says_so(joined):
-    callboard(joined, "jobs", "add", "email-sync", *SYNC, "--id", "x-1")
+def test_the_same_id_twice_says_so(here, memory):
+    here("jobs", "add", "email-sync", *SYNC, "--id", "x-1")
 
-    again = callboard(joined, "jobs", "add", "email-sync", *SYNC, "--id", "x-1")
+    again = here("jobs", "add", "email-sync", *SYNC, "--id", "x-1")
 
     assert (again.returncode, again.stdout) == (0, "x-1\n")
     assert "was there already (waiting)" in again.stderr
 
 
-def test_jobs_are_listed_by_state(joined, board):
-    callboard(joined, "jobs", "add", "email-sync", *SYNC, "--id", "x-1")
-    work(board, "email-sync", Outcome.FAILED, b'{"error": {"type": "LoginRefused", "message": "no"}}')
+def test_jobs_are_listed_by_state(here, memory):
+    here("jobs", "add", "email-sync", *SYNC, "--id", "x-1")
+    work(memory, "email-sync", Outcome.FAILED, b'{"error": {"type": "LoginRefused", "message": "no"}}')
 
-    failed = callboard(joined, "jobs", "list", "email-sync", "--state", "failed")
-    waiting = callboard(joined, "jobs", "list", "email-sync", "--state", "waiting")
+    failed = here("jobs", "list", "email-sync", "--state", "failed")
+    waiting = here("jobs", "list", "email-sync", "--state", "waiting")
 
     assert "x-1" in failed.stdout
     assert "LoginRefused: no" in failed.stdout
@@ -220,7 +216,6 @@ def test_jobs_are_listed_by_state(joined, board):
 def test_wait_follows_the_job_and_ends_with_its_verdict(joined, board, outcome, code, says):
     adding = command("jobs", "add", "email-sync", *SYNC, "--id", "x-1", "--wait")
     with running(adding, joined) as run:
-        eventually(lambda: board.list_jobs("email-sync", JobState.WAITING))
         run.line_with("x-1 waiting 0 %")
         work(board, "email-sync", outcome, b'{"error": {"type": "LoginRefused", "message": "no"}}')
 
@@ -229,7 +224,7 @@ def test_wait_follows_the_job_and_ends_with_its_verdict(joined, board, outcome, 
 
 
 def test_watch_shows_progress_in_plain_lines_where_there_is_no_terminal(joined, board):
-    callboard(joined, "jobs", "add", "email-sync", *SYNC, "--id", "x-1")
+    board.enqueue([NewJob("x-1", "email-sync", "email_sync", b"")])
     (job,) = board.fetch(FetchRequest("w1", "t1", 1, {"email-sync": (1, None)})).jobs
     with running(command("jobs", "watch", job.id), joined) as run:
         run.line_with("x-1 active 0 %")
@@ -237,6 +232,18 @@ def test_watch_shows_progress_in_plain_lines_where_there_is_no_terminal(joined, 
         board.report_progress({job.id: b'{"percent": 40, "message": "fetching"}'})
 
         run.line_with("x-1 active 40 % fetching")
+
+
+def test_watch_draws_a_bar_on_a_terminal(joined, board):
+    board.enqueue([NewJob("x-1", "email-sync", "email_sync", b"")])
+    with on_a_terminal(command("jobs", "watch", "x-1"), joined) as screen:
+        screen.line_with("waiting")
+
+        work(board, "email-sync")
+
+        assert screen.ended() == 0
+        screen.line_with("x-1 completed")
+    assert any("━" in line for line in screen.lines)
 
 
 class TestDoctor:
@@ -250,34 +257,28 @@ class TestDoctor:
 
     def test_it_names_each_problem_with_its_mend(self, joined, tmp_path):
         (tmp_path / "file").touch()
-        env = {**joined, "CALLBOARD_HOME": str(tmp_path / "file")}
+        with listen("127.0.0.1", 0) as listener:
+            port = str(listener.getsockname()[1])
+            env = {**joined, "CALLBOARD_HOME": str(tmp_path / "file"), "CALLBOARD_API__PORT": port}
+            result = callboard(env, "doctor", "--json")
 
-        findings = json.loads(callboard(env, "doctor", "--json").stdout)
-
-        problems = {one["subject"]: one for one in findings if one["status"] == "problem"}
-        assert set(problems) >= {"home folder", "redis persistence", "workers"}
+        problems = {one["subject"]: one for one in json.loads(result.stdout) if one["status"] == "problem"}
+        assert result.returncode == 1
+        assert set(problems) >= {"home folder", "API port", "redis persistence", "workers"}
         assert all(one["mend"] for one in problems.values())
         assert "appendonly yes" in problems["redis persistence"]["mend"]
 
-    def test_an_unreachable_redis_is_a_problem(self, env):
-        with listen("127.0.0.1", 0) as listener:
-            port = listener.getsockname()[1]
-
-        result = callboard({**env, "REDIS_URL": f"redis://127.0.0.1:{port}"}, "doctor")
+    def test_an_unreachable_redis_is_a_problem(self, env, closed_port):
+        result = callboard({**env, "REDIS_URL": f"redis://127.0.0.1:{closed_port}"}, "doctor")
 
         assert result.returncode == 1
-        assert f"✗ redis: Redis at 127.0.0.1:{port} cannot be reached" in result.stdout
+        assert f"✗ redis: Redis at 127.0.0.1:{closed_port} cannot be reached" in result.stdout
 
-    def test_wrong_settings_end_the_examination_with_the_key(self, env):
-        result = callboard({**env, "WORKER_CONCURRENCY": "many"}, "doctor")
+    def test_wrong_settings_end_the_examination_with_the_key(self, here, monkeypatch):
+        monkeypatch.setenv("WORKER_CONCURRENCY", "many")
+
+        result = here("doctor")
 
         assert result.returncode == 1
         assert "✗ settings:" in result.stdout
         assert "WORKER_CONCURRENCY" in result.stdout
-
-    def test_a_taken_port_is_a_problem(self, env):
-        with listen("127.0.0.1", 0) as listener:
-            port = str(listener.getsockname()[1])
-            result = callboard({**env, "CALLBOARD_API__PORT": port}, "doctor")
-
-        assert "✗ API port" in result.stdout

@@ -7,7 +7,7 @@ from control.service import JobService, NewJobRequest
 from control.service.jobs import JobOptions
 from jobs.errors import InvalidPayload, JobNotFound, UnknownActor, UnknownQueue
 from jobs.memory import MemoryStore
-from jobs.model import FetchRequest, NewJob, Outcome
+from jobs.model import FetchRequest, NewJob, Outcome, Retention
 from jobs.states import JobState
 from tests.control.board import small_app, work
 
@@ -195,3 +195,15 @@ def test_a_job_removed_as_soon_as_it_was_done_is_still_answered(tmp_path):
 
     assert created
     assert job.name == "email_sync"
+
+
+def test_an_id_that_was_settled_and_removed_just_now_is_not_called_new(jobs, store):
+    request = NewJobRequest(queue="email-sync", data=SYNC, options=JobOptions(jobId="x-1"))
+    jobs.add(request)
+    work(store, "email-sync")
+    store.trim({"email-sync": Retention(completed_ms=0)})
+
+    _, created = jobs.add(request)
+
+    assert not created
+    assert store.list_jobs("email-sync", JobState.WAITING) == []

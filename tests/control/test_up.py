@@ -10,83 +10,105 @@ import pytest
 
 from broker.embedded import read_address
 from broker.redis_store import RedisStore
-from tests.control.running import running
-from tests.control.test_cli import callboard, command, env, refused  # noqa: F401 - a fixture
+from tests.control.running import callboard, command, refused, running
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.faults
 
 
 @pytest.fixture
-def up_env(env):  # noqa: F811 - the fixture
+def up_env(env):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     return {**env, "CALLBOARD_API__PORT": str(port)}
 
 
-def ask(env, bare, path, key):  # noqa: F811
+def ask(env, bare, path, key):
     url = f"http://127.0.0.1:{env['CALLBOARD_API__PORT']}{path}"
     return bare.get(url, headers={"Authorization": f"Bearer {key}"})
+
+
+def server_of(run):
+    """The process of the embedded server."""
+    children = psutil.Process(run.process.pid).children()
+    (server,) = [child for child in children if child.name() in ("valkey-server", "redis-server")]
+    return server
+
+
+def settled(env, bare, path, key):
+    """The job, once it is settled."""
+    job = ask(env, bare, path, key).json()
+    return job if job["finishedOn"] else None
+
+
+def refuses(env):
+    """Whether nobody listens on the API's port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", int(env["CALLBOARD_API__PORT"]))) != 0
 
 
 def key_in(run):
     return run.line_with("key  ").split()[3]
 
 
-def test_from_nothing_to_a_working_api_and_back(up_env, bare):
+def test_everything_starts_from_nothing_comes_back_when_killed_and_stops(up_env, bare):
     home = Path(up_env["CALLBOARD_HOME"])
     with running(command("up"), up_env) as run:
         key = key_in(run)
         store = RedisStore(lambda: read_address(home))
         (worker,) = eventually(store.workers)
-        store.close()
         health = ask(up_env, bare, "/api/v1/queues/health", key).json()
-        server = read_address(home)
-        second = callboard(up_env, "up")
-        third = callboard({**up_env, "CALLBOARD_HOME": str(home / "other")}, "up")
+        assert health["workers"][0]["pid"] == worker.pid
+
+        location = f"http://127.0.0.1:{up_env['CALLBOARD_API__PORT']}/api/v1/jobs"
+        body = {"queue": "email-sync", "data": {"userId": "u1", "accountId": "nobody"}}
+        job = bare.post(location, json=body, headers={"Authorization": f"Bearer {key}"}).json()
+        failed = eventually(lambda: settled(up_env, bare, f"/api/v1/jobs/{job['id']}", key))
+        assert failed["state"] == "failed"
+        assert "There is no mailbox 'nobody'" in failed["failedReason"]
+        assert failed["attemptsMade"] == 1
+        assert failed["stacktrace"]
+
+        # A second one is refused in this home, and by the taken port in another.
+        assert "another 'callboard up'" in refused(callboard(up_env, "up"))
+        other = {**up_env, "CALLBOARD_HOME": str(home / "other")}
+        assert "the API cannot listen" in refused(callboard(other, "up"))
+
+        os.kill(worker.pid, signal.SIGKILL)
+        server_of(run).kill()
+        run.line_with("the server died; starting it again in 1 s")
+        run.line_with("the server is back")
+        run.line_with("worker ended with code")
+        (successor,) = eventually(lambda: [one for one in store.workers() if one.pid != worker.pid], 20)
+        assert ask(up_env, bare, "/api/v1/queues/health", key).json()["store"]["connected"]
+        store.close()
 
         run.send(signal.SIGINT)
         assert run.ended(40) == 0
 
-    assert health["workers"][0]["pid"] == worker.pid
-    assert server is not None
-    assert "another 'callboard up'" in refused(second)
-    assert "the API cannot listen" in refused(third)
     assert run.lines[-1].endswith("stopped; every unfinished job is kept")
     assert read_address(home) is None
-    assert not psutil.pid_exists(worker.pid)
+    assert not psutil.pid_exists(successor.pid)
 
 
-def test_a_killed_worker_and_a_killed_server_come_back(up_env, bare):
-    home = Path(up_env["CALLBOARD_HOME"])
-    with running(command("up"), up_env) as run:
+def test_a_killed_supervisor_leaves_nothing_in_the_way_of_the_next(up_env, bare):
+    env = {**up_env, "START_WORKERS": "false"}
+    home = Path(env["CALLBOARD_HOME"])
+    with running(command("up"), env) as run:
         key = key_in(run)
-        store = RedisStore(lambda: read_address(home))
-        (worker,) = eventually(store.workers)
-        (server,) = [
-            child
-            for child in psutil.Process(run.process.pid).children()
-            if "server" in child.name() or "valkey" in child.name()
-        ]
+        server = server_of(run)
+        assert ask(env, bare, "/api/v1/queues/health", key).json()["workers"] == []
 
-        os.kill(worker.pid, signal.SIGKILL)
-        server.kill()
+        run.send(signal.SIGKILL)
+        run.process.wait()
+    assert read_address(home) is not None  # the server outlives it
 
-        run.line_with("the server died; starting it again in 1 s")
-        run.line_with("the server is back")
-        run.line_with("worker ended with code")
-        eventually(lambda: [one for one in store.workers() if one.pid != worker.pid], 20)
-        assert ask(up_env, bare, "/api/v1/queues/health", key).json()["store"]["connected"]
-        store.close()
-        run.send(signal.SIGTERM)
-        assert run.ended(40) == 0
-
-
-def test_without_start_workers_only_server_and_api_run(up_env, bare):
-    with running(command("up"), {**up_env, "START_WORKERS": "false"}) as run:
-        key = key_in(run)
-
-        assert ask(up_env, bare, "/api/v1/queues/health", key).json()["workers"] == []
+    eventually(lambda: refuses(env))
+    with running(command("up"), env) as run:
+        run.line_with(f"ending the server that an earlier run left behind (process {server.pid})")
+        run.line_with("as printed at the first start")
+        assert ask(env, bare, "/api/v1/queues/health", key).json()["store"]["connected"]
         run.send(signal.SIGTERM)
         assert run.ended() == 0
+    assert not psutil.pid_exists(server.pid)

@@ -4,7 +4,9 @@ import re
 import zlib
 
 _OBJECT = re.compile(rb"(?s)\b(\d+) 0 obj\s(.*?)endobj")
-_TOKEN = re.compile(rb"(?s)/(\w+) [\d.]+ Tf|\((?:[^()\\]|\\.)*\)|<([0-9A-Fa-f]+)>")
+# Balanced brackets may stand in a string as they are: one level of them is enough here.
+_STRING = rb"\((?:[^()\\]|\\.|\((?:[^()\\]|\\.)*\))*\)"
+_TOKEN = re.compile(rb"(?s)/(\w+) [\d.]+ Tf|" + _STRING + rb"|<([0-9A-Fa-f]+)>")
 _ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f"}
 
 

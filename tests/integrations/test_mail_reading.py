@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from integrations.imap import READ_BYTES, sync
-from integrations.mail import SNIPPET_CHARS, MailMessage, read_message
+from integrations.mail import SNIPPET_CHARS, MailMessage, clean, read_message
 from tests.integrations.peers import MailServer
 
 
@@ -75,6 +75,11 @@ def test_a_long_mixed_mail_that_was_read_in_part_counts_as_having_attachments() 
 def test_a_text_cut_in_the_middle_of_a_letter_keeps_the_letters_before() -> None:
     raw = b"Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n" + "Größe ü".encode()
     assert read(raw[:-1]).snippet == "Größe"
+
+
+def test_text_that_no_database_takes_is_made_into_text_that_each_takes() -> None:
+    assert clean(" a\ud800b\x00c\r\n\td ", 100) == "a?b c d"
+    assert clean("abcdef", 3) == "abc"
 
 
 def test_each_broken_mail_of_the_mailbox_is_kept_with_what_can_be_read(large_mailbox: MailServer) -> None:

@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         listener = socket.create_server(("127.0.0.1", options.port))
     except OSError as error:
-        print(f"Port {options.port} cannot be used: {error.strerror}.", file=sys.stderr)  # noqa: T201
+        print(f"Port {options.port} cannot be used: {os.strerror(error.errno or 0)}.", file=sys.stderr)  # noqa: T201
         return 2
     # pymap writes its UID list in the temporary folder and renames it over the old one, which works
     # within one file system only; a Maildir's own tmp is on the right one.

@@ -84,7 +84,7 @@ def plain(moment: Moment) -> bytes:
 
 def thread(moment: Moment) -> bytes:
     """A reply in a growing thread, or the start of one; References run up to forty messages."""
-    if not moment.threads or moment.random.random() < 0.15:
+    if not moment.threads or moment.random.random() < 0.05:
         moment.threads.append((moment.topic(), []))
     topic, earlier = moment.random.choice(moment.threads[-3:])
     message = _begin(moment, ("Re: " if earlier else "") + topic[1])

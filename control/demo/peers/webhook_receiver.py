@@ -37,10 +37,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         receiver = Receiver(secret, port=options.port, failures=options.failures)
     except OSError as error:
-        print(f"Port {options.port} cannot be used: {error.strerror}.", file=sys.stderr)  # noqa: T201
+        print(f"Port {options.port} cannot be used: {os.strerror(error.errno or 0)}.", file=sys.stderr)  # noqa: T201
         return 2
 
-    def stop(number: int, frame: object) -> None:  # noqa: ARG001
+    def stop(number: int, frame: object) -> None:
         # shutdown() waits for the serving loop, which runs in this very thread.
         threading.Thread(target=receiver.shutdown, daemon=True).start()
 
@@ -123,7 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: object) -> None:
         """Nothing: the ledger is the log, and stdout belongs to the one line of readiness."""
 
 

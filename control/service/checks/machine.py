@@ -62,7 +62,7 @@ def _our_api(url: str) -> bool:
     import httpx2
 
     try:
-        answer = httpx2.get(f"{url}/healthz", timeout=2, trust_env=False)
+        answer = httpx2.get(f"{url}/healthz", timeout=1, trust_env=False)
     except httpx2.HTTPError:
         return False
     return answer.status_code == 200 and answer.text == '{"status":"ok"}'

@@ -1,0 +1,32 @@
+"""How long a job waits on an idle worker: from before `send()` to the first line of the actor."""
+
+import time
+
+from benchmarks.measurement import Measurement, Round, percentile
+from benchmarks.probing import await_boot, await_stamp
+from benchmarks.sides import TEXT, Side
+from benchmarks.stamps import Stamps
+from benchmarks.workers import Workers
+
+PROBES = 20
+#: The pause after one job's start and before the next job, in seconds.
+PAUSE_S = (0.15, 0.25)
+
+
+def measure(side: Side, turn: Round) -> float:
+    """The 95th percentile, in milliseconds."""
+    draws = turn.draws()
+    waits = []
+    side.clear()
+    with Stamps(turn.home / "stamps.sock") as stamps, Workers(side, 1, turn.home) as workers:
+        await_boot(side, workers, stamps)
+        for number in range(turn.scaled(PROBES)):
+            time.sleep(draws.uniform(*PAUSE_S))
+            sent = time.monotonic_ns()
+            side.stamp.send(number, TEXT)
+            _, started = await_stamp(workers, stamps)
+            waits.append((started - sent) / 1e6)
+    return percentile(waits, 95)
+
+
+IDLE_PICKUP = Measurement("idle_pickup_p95", "ms", False, measure)

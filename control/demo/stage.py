@@ -1,0 +1,167 @@
+"""What the demo stands on: server, two workers, API, mail server and webhook receiver, all on loopback."""
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from base64 import b64encode
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from broker.embedded import EmbeddedServer
+from control.demo.peers.imap_server import PASSWORD_VARIABLE
+from control.demo.peers.mail import write_maildir
+from control.demo.peers.webhook_receiver import SECRET_VARIABLE
+from jobs.errors import CallboardError
+
+MESSAGES = {"inbox": 400, "archive": 800}
+#: Shorter than the default of 15 s, so that nobody waits long to see a dead worker's job return.
+LEASE_SECONDS = 5
+KEPT_DEMOS = 3
+#: Settings of the person's own installation, which the demo must not touch.
+FOREIGN = ("REDIS_", "DATABASE_URL", "WORKER_", "QUEUE_", "START_WORKERS", "CALLBOARD_", "SENTRY_")
+
+
+class DemoFailed(CallboardError):
+    """The demo did not go as it should; the message says what went wrong."""
+
+
+@dataclass
+class Stage:
+    """Running parts and where they are. `stack` ends them, last started first."""
+
+    home: Path
+    stack: ExitStack
+    workers: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
+    api_url: str = ""
+
+    def start_worker(self, number: int) -> None:
+        """Start `dramatiq actors` as process number `number`; its log is worker-NUMBER.log."""
+        command = [sys.executable, "-m", "dramatiq", "actors", "-p", "1", "-t", "8"]
+        process = self._start(f"worker-{number}", command, {"WORKER_ID": f"worker-{number}"})
+        self.workers[number] = process
+
+    def worker_of(self, pid: int) -> int | None:
+        """The number of the worker whose `dramatiq` command has the process `pid` as its child."""
+        import psutil
+
+        for number, process in self.workers.items():
+            if process.poll() is None and pid in {
+                child.pid for child in psutil.Process(process.pid).children(recursive=True)
+            }:
+                return number
+        return None
+
+    def start_api(self) -> None:
+        port = _free_port()
+        self.api_url = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-m", "control.api"]
+        self._start("api", command, {"CALLBOARD_API__PORT": str(port)})
+
+    def start_peer(self, name: str, module: str, arguments: list[str], env: Mapping[str, str]) -> int:
+        """Start one of `control.demo.peers`; returns the port that it says it listens on."""
+        process = self._start(name, [sys.executable, "-m", module, *arguments], env, says=True)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise DemoFailed(f"The {name} did not start; see {self.home / (name + '.log')}.")
+        return int(json.loads(line)["port"])
+
+    def _start(
+        self, name: str, command: list[str], env: Mapping[str, str], *, says: bool = False
+    ) -> subprocess.Popen[bytes]:
+        leash = [sys.executable, "-m", "control.supervisor.leash", str(os.getpid())]
+        with (self.home / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(  # noqa: S603  our own modules, no shell
+                [*leash, *command],
+                env={**os.environ, **env},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if says else log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.stack.callback(_end, process)
+        return process
+
+
+def set_stage(base: Path, stack: ExitStack) -> Stage:
+    """Start everything but the workers and the API. Changes this process's environment: call it before
+    `actors` is imported. Raises a CallboardError when something cannot start."""
+    home = _new_home(base / "demo")
+    stage = Stage(home, stack)
+    for name in list(os.environ):
+        if name.startswith(FOREIGN):
+            del os.environ[name]
+    server = EmbeddedServer(home)
+    stack.callback(server.stop)
+    server.start()
+    password = secrets.token_urlsafe(12)
+    secret = "whsec_" + b64encode(secrets.token_bytes(24)).decode()
+    mailboxes = {}
+    for name, count in MESSAGES.items():
+        write_maildir(home / name, count, seed=len(name))
+        mailboxes[name] = stage.start_peer(
+            f"imap-{name}",
+            "control.demo.peers.imap_server",
+            ["--maildir", str(home / name)],
+            {PASSWORD_VARIABLE: password},
+        )
+    receiver = stage.start_peer(
+        "webhook-receiver", "control.demo.peers.webhook_receiver", [], {SECRET_VARIABLE: secret}
+    )
+    config = home / "callboard.toml"
+    config.touch(0o600)
+    config.write_text(_config(mailboxes, password, receiver, secret))
+    os.environ["CALLBOARD_HOME"] = str(home)
+    os.environ["CALLBOARD_CONFIG"] = str(config)
+    return stage
+
+
+def _config(mailboxes: Mapping[str, int], password: str, receiver: int, secret: str) -> str:
+    lines = ["[workers]", f"lease_seconds = {LEASE_SECONDS}"]
+    for name, port in mailboxes.items():
+        lines += [f"[mailboxes.{name}]", 'host = "127.0.0.1"', f"port = {port}", 'tls = "none"']
+        lines += ['username = "demo"', f'password = "{password}"']
+    for name, path in {"crm": "/", "legacy": "/refuse"}.items():
+        lines += [f"[webhooks.{name}]", f'url = "http://127.0.0.1:{receiver}{path}"', f'secret = "{secret}"']
+        lines += ["allow_private = true"]
+    return "\n".join(lines) + "\n"
+
+
+def _new_home(folder: Path) -> Path:
+    """A folder for this run; the oldest ones of earlier runs go."""
+    home = folder / time.strftime("%Y%m%d-%H%M%S")
+    try:
+        home.mkdir(parents=True, exist_ok=False, mode=0o700)
+    except OSError as error:
+        raise DemoFailed(
+            f"The folder {home} cannot be made ({error.strerror}); set CALLBOARD_HOME."
+        ) from error
+    for old in sorted(folder.iterdir())[:-KEPT_DEMOS]:
+        shutil.rmtree(old, ignore_errors=True)
+    return home
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.stdout is not None:
+        process.stdout.close()
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
