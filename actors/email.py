@@ -41,9 +41,10 @@ def email_sync(user_id: str, account_id: str) -> dict[str, int]:
         stored = mailboxes.cursor(account_id, account.folder)
         cursor = Cursor(stored.uid_validity, stored.uid_next) if stored else None
         progress(10, message="reading the mailbox")
-        for batch in sync(account, cursor):
-            if new == 0:
+        for number, batch in enumerate(sync(account, cursor)):
+            if number == 0:
                 progress(20, message=f"{batch.total} new messages")
+                progress(40, message="storing")
             place = batch.cursor
             new += mailboxes.store_batch(
                 account_id, account.folder, place.uid_validity, place.uid_next, batch.messages, batch.reset

@@ -1,8 +1,8 @@
 """Reports: a PDF, spreadsheet or CSV file from data."""
 
 import hashlib
-import re
 from typing import Any, Literal
+from urllib.parse import quote
 
 from actors import app
 from actors.declare import actor
@@ -12,7 +12,7 @@ from middleware.progress import progress
 Kind = Literal["financial_report", "tax_summary", "client_overview", "custom"]
 Format = Literal["pdf", "xlsx", "csv"]
 
-_SAFE = re.compile(r"[^A-Za-z0-9._-]")
+_LONGEST_NAME = 200
 
 
 @actor
@@ -36,8 +36,8 @@ def report_generate(kind: Kind, format: Format, report: dict[str, Any]) -> dict[
     progress(80, message="writing")
     folder = app.settings.reports_folder
     if tenant:
-        folder = folder / _SAFE.sub("_", tenant)
-    path = write_atomically(folder / f"{_SAFE.sub('_', job_id)}.{format}", content)
+        folder = folder / _file_name(tenant)
+    path = write_atomically(folder / f"{_file_name(job_id)}.{format}", content)
     digest = hashlib.sha256(content).hexdigest()
     file = ReportFile(
         job_id=job_id, kind=kind, format=format, path=str(path), size=len(content), sha256=digest
@@ -45,3 +45,12 @@ def report_generate(kind: Kind, format: Format, report: dict[str, Any]) -> dict[
     ReportFiles(app.engine(), tenant).record(file)
     progress(100, message=path.name)
     return {"path": str(path), "size": len(content), "sha256": digest}
+
+
+def _file_name(name: str) -> str:
+    """A name that stays in its folder; no two names give the same."""
+    safe = quote(name, safe="")
+    if safe.startswith("."):
+        safe = "%2E" + safe[1:]
+    # A quoted name has no "=".
+    return safe if len(safe) <= _LONGEST_NAME else "=" + hashlib.sha256(name.encode()).hexdigest()

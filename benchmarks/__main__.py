@@ -16,7 +16,7 @@ from benchmarks.drain import DRAIN_1P, DRAIN_2P
 from benchmarks.ground import DURABILITIES, Ground, ground
 from benchmarks.idle_pickup import IDLE_PICKUP
 from benchmarks.measurement import Measurement, Round
-from benchmarks.results import RESULTS, Row, make_row, number, save, show
+from benchmarks.results import RESULTS, InvalidResults, Row, load, make_row, number, save, show
 from benchmarks.send_many import SEND_MANY
 from benchmarks.sides import Side, SideFailed
 from benchmarks.single_enqueue import SINGLE_ENQUEUE
@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     console = Console(highlight=False, soft_wrap=True)
     try:
+        load(options.results)  # say now that it cannot be added to
         with ground(options.durability) as stand:
             rows = []
             for measurement in chosen:
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Stopped; the rows that were finished are saved.", file=sys.stderr)
         return 130
-    except (SideFailed, CallboardError) as error:
+    except (SideFailed, InvalidResults, CallboardError) as error:
         print(f"The benchmark ended: {error}", file=sys.stderr)
         return 1
     return 0

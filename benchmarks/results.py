@@ -16,6 +16,10 @@ RESULTS = Path(__file__).parent / "results.json"
 RATIO = "The ratio is the median of the rounds' own ratios; above 1 ours is better, whatever the unit."
 
 
+class InvalidResults(Exception):
+    """The file is not ours to write into; the message says what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One row. `ours` and `theirs` are medians; `raw` has every round's value, in order."""
@@ -45,11 +49,26 @@ def make_row(
     )
 
 
+def load(path: Path) -> list[dict[str, Any]]:
+    """The rows of the file, none when there is no file. Raises InvalidResults."""
+    try:
+        rows = json.loads(path.read_text())
+    except FileNotFoundError:
+        return []
+    except ValueError:
+        rows = None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and "name" in row for row in rows):
+        raise InvalidResults(f"{path} is no list of rows; remove it and measure again.")
+    return rows
+
+
 def save(row: Row, path: Path) -> None:
-    """Put one row into the file, in place of the older one; the other rows stay."""
-    kept: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
-    rows = [asdict(row) if old["name"] == row.name else old for old in kept]
-    if asdict(row) not in rows:
+    """Put one row into the file, in place of the older one; the other rows stay. Raises InvalidResults."""
+    rows = load(path)
+    names = [old["name"] for old in rows]
+    if row.name in names:
+        rows[names.index(row.name)] = asdict(row)
+    else:
         rows.append(asdict(row))
     new = path.with_suffix(".new")
     new.write_text(json.dumps(rows, indent=1) + "\n")

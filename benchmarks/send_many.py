@@ -5,7 +5,7 @@ import time
 from benchmarks.measurement import Measurement, Round
 from benchmarks.sides import Side
 
-#: Two thousands and more, so that a batch meets a queue that already holds jobs.
+#: Five batches.
 JOBS = 5_000
 WARM_UP = 50
 

@@ -82,7 +82,7 @@ class CallboardBroker(dramatiq.Broker):
 
     def decode(self, job: Job) -> "Message[Any]":
         """The message of a stored job. Raises UndecodablePayload."""
-        return self.codec.decode(job.payload, job.queue, job.id)
+        return self.codec.message(job)
 
     # Dramatiq's own verbs
 
@@ -128,7 +128,8 @@ class CallboardBroker(dramatiq.Broker):
 
     def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
         name = "before_" + signal
-        for middleware, hook in self._hooks.get(name) or self._hooks_of(name):
+        hooks = self._hooks.get(name)
+        for middleware, hook in self._hooks_of(name) if hooks is None else hooks:
             try:
                 hook(self, *args, **kwargs)
             except MiddlewareError:
@@ -142,7 +143,8 @@ class CallboardBroker(dramatiq.Broker):
         name = "after_" + signal
         if signal == "process_message":
             args[0].result = kwargs.get("result")
-        for middleware, hook in self._hooks.get(name) or self._hooks_of(name):
+        hooks = self._hooks.get(name)
+        for middleware, hook in self._hooks_of(name) if hooks is None else hooks:
             try:
                 hook(self, *args, **kwargs)
             except Exception:

@@ -51,9 +51,11 @@ class Chores:
             logger.info("Gave back %d jobs that never arrived here.", len(strays))
 
     def _reclaim(self) -> None:
-        count = self.store.reclaim(self.max_lost, CHUNK)
-        if count:
-            logger.warning("Took back %d jobs of workers that died.", count)
+        total = 0
+        while count := self.store.reclaim(self.max_lost, CHUNK):
+            total += count
+        if total:
+            logger.warning("Took back %d jobs of workers that died.", total)
 
     def _trim(self) -> None:
         self.store.trim(self.retention())

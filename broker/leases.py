@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 BEAT_S = 1.0
 #: Longer than any job may hold the interpreter lock, shorter than anybody's patience.
 WEDGED_S = 90.0
+#: What the helper has to end, in seconds, before it is killed.
+STOP_S = 3.0
 #: The exit code of a process whose service thread died (EX_SOFTWARE).
 EXIT_BROKEN = 70
 
@@ -48,25 +50,33 @@ class LeaseKeeper(threading.Thread):
         self._helper: subprocess.Popen[bytes] | None = None
 
     def run(self) -> None:
-        while not self._stopped.is_set():
-            fault = self._fault()
-            if fault:
-                # Better dead than deaf: the supervisor starts a new process, others take the jobs.
-                logger.critical("%s. This worker process ends; its jobs run elsewhere.", fault)
-                self._end_process(EXIT_BROKEN)
-                return
-            try:
-                self._feed()
-            except CallboardError as error:
-                logger.debug("%s", error)  # no address yet; the exchange says it aloud
-            self._stopped.wait(BEAT_S)
+        try:
+            while not self._stopped.is_set():
+                fault = self._fault()
+                if fault:
+                    self._break(fault)
+                    return
+                try:
+                    self._feed()
+                except CallboardError as error:
+                    logger.debug("%s", error)  # no address yet; the exchange says it aloud
+                self._stopped.wait(BEAT_S)
+        except Exception as error:  # noqa: BLE001  nobody watches this thread
+            self._break(f"The lease keeper failed ({type(error).__name__}: {error})")
+        finally:
+            helper, self._helper = self._helper, None
+            if helper is not None:
+                _close(helper)
 
     def stop(self) -> None:
         """End the helper. The lease itself is ended by the store's `leave`."""
         self._stopped.set()
-        helper, self._helper = self._helper, None
-        if helper is not None:
-            _close(helper)
+        self.join(STOP_S)
+
+    def _break(self, fault: str) -> None:
+        # Better dead than deaf: the supervisor starts a new process, others take the jobs.
+        logger.critical("%s. This worker process ends; its jobs run elsewhere.", fault)
+        self._end_process(EXIT_BROKEN)
 
     def _fault(self) -> str | None:
         now = time.monotonic()
@@ -110,7 +120,7 @@ def _close(helper: subprocess.Popen[bytes]) -> None:
         with suppress(BrokenPipeError):
             helper.stdin.close()
     try:
-        helper.wait(2.0)
+        helper.wait(STOP_S - 1)
     except subprocess.TimeoutExpired:
         helper.kill()
         helper.wait()

@@ -167,16 +167,15 @@ class Lifecycle(dramatiq.Middleware):
         self._exchange.look()
 
     def _decode(self, job: FetchedJob) -> JobProxy | Verdict:
+        if job.actor not in self._broker.actors:
+            if job.token < UNKNOWN_ACTOR_DELIVERIES:
+                return Verdict(job.id, job.token, Outcome.RETURNED, delay_ms=UNKNOWN_ACTOR_DELAY_MS)
+            return self._dead(job, UnknownActor(f"no worker knows an actor named {job.actor!r}"))
         try:
-            message = self._broker.codec.decode(job.payload, job.queue, job.id)
+            return self._broker.codec.proxy(job)
         except UndecodablePayload as error:
             logger.error("A job was dead-lettered: %s.", error)
             return self._dead(job, error)
-        if message.actor_name in self._broker.actors:
-            return JobProxy(message, job)
-        if job.token < UNKNOWN_ACTOR_DELIVERIES:
-            return Verdict(job.id, job.token, Outcome.RETURNED, delay_ms=UNKNOWN_ACTOR_DELAY_MS)
-        return self._dead(job, UnknownActor(f"no worker knows an actor named {message.actor_name!r}"))
 
     def _dead(self, job: FetchedJob, error: Exception) -> Verdict:
         dead_letter = self._process.rules_of(job.queue).dead_letter

@@ -38,12 +38,12 @@ class Listener(threading.Thread):
                 continue
             try:
                 woken = self._store.wait_for_work(queues, BLOCK_MS)
-                if woken is None or self._stopped.is_set():
+                if woken is None:
                     continue
                 if woken in self._exchange.holdings.open_queues():
                     self._exchange.look()
                 else:
-                    # The threads filled up meanwhile: pass the wake-up on.
+                    # The threads filled up meanwhile, or this process stops: pass the wake-up on.
                     self._store.wake([woken])
             except CallboardError as error:
                 logger.debug("%s", error)  # the exchange says it aloud

@@ -1,6 +1,6 @@
 """Options of one job, from the call, its actor, or its queue's rules, in this order."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,8 @@ NAMES = frozenset(
     }
 )
 LONGEST_TENANT = 100
+LONGEST_USER = 200
+LONGEST_MS = 10**12
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class JobOptions:
             raise InvalidPayload(
                 f"tenant_id must be a printable text of at most {LONGEST_TENANT} characters."
             )
+        _check_rest(pick)
         run_at = pick("run_at", None)
         return cls(
             priority=_number("priority", pick("priority", rules.priority), FIRST_PRIORITY, LAST_PRIORITY),
@@ -54,6 +57,17 @@ class JobOptions:
             tenant_id=tenant,
             run_at=None if run_at is None else _number("run_at", run_at, 0, 9_999_999_999_999),
         )
+
+
+def _check_rest(pick: Callable[[str, Any], Any]) -> None:
+    """Options that are read only when the job runs: what is wrong must not be found there."""
+    if (limit := pick("time_limit", None)) is not None:
+        _number("time_limit", limit, 1, LONGEST_MS)
+    if not isinstance(keep := pick("remove_on_complete", False), bool):
+        _number("remove_on_complete", keep, 0, 1_000_000_000)
+    user = pick("user_id", "")
+    if not isinstance(user, str) or len(user) > LONGEST_USER:
+        raise InvalidPayload(f"user_id must be a text of at most {LONGEST_USER} characters.")
 
 
 def _number(name: str, value: Any, least: int, most: int) -> int:

@@ -158,7 +158,8 @@ def pack_worker(worker: WorkerInfo) -> bytes:
 
 
 def unpack_worker(info: bytes, lease_until: int) -> WorkerInfo:
-    fields: dict[str, Any] = orjson.loads(info)
+    # Of any release: what this one does not know is passed over.
+    fields = {name: value for name, value in orjson.loads(info).items() if name in WorkerInfo.__slots__}
     return WorkerInfo(**{**fields, "queues": tuple(fields["queues"]), "lease_until": lease_until})
 
 

@@ -1,14 +1,13 @@
 """The job store on Redis: each verb is one script of `lua/`."""
 
-import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import redis
 from redis.exceptions import ResponseError
 
-from broker.connection import RedisAddress, connect, plain_errors
+from broker.connection import TRIES_AGAIN, RedisAddress, connect, plain_errors
 from broker.keys import Keys
 from broker.records import (
     pack_job,
@@ -21,6 +20,7 @@ from broker.records import (
     unpack_worker,
 )
 from broker.scripts import Scripts
+from broker.wire import Wire
 from jobs.model import (
     Accepted,
     EventBatch,
@@ -67,12 +67,12 @@ class RedisStore(JobStore):
     ) -> None:
         self.keys = Keys(namespace, shard)
         self._find = find
-        self._opened: tuple[RedisAddress, redis.Redis, redis.Redis, Scripts] | None = None
+        self._opened: _Opened | None = None
         self._readers: set[str] = set()
 
     @property
     def address(self) -> RedisAddress:
-        return self._open()[0]
+        return self._open().address
 
     # Producers
 
@@ -101,9 +101,9 @@ class RedisStore(JobStore):
     ) -> tuple[list[Settled], Fetched]:
         if not verdicts:
             return [], self.fetch(request)
-        address, _, _, scripts = self._open()
-        with plain_errors(address):
-            settled, fetched = scripts.run_all(
+        opened = self._open()
+        with plain_errors(opened.address):
+            settled, fetched = opened.scripts.run_all(
                 [
                     ("settle", [request.owner, *map(pack_verdict, verdicts)], ()),
                     ("fetch", _fetch_argv(request), ()),
@@ -112,9 +112,11 @@ class RedisStore(JobStore):
         return _settled(settled), _fetched(fetched)
 
     def owned(self, owner: str) -> dict[str, int]:
-        address, client, _, _ = self._open()
-        with plain_errors(address):
-            members: list[Any] = client.zrangebylex(self.keys.of("held"), f"[{owner}\x1f", f"({owner}\x20")
+        opened = self._open()
+        with plain_errors(opened.address):
+            members: list[Any] = opened.client.zrangebylex(
+                self.keys.of("held"), f"[{owner}\x1f", f"({owner}\x20"
+            )
         jobs = self._read("get", [member.rpartition(b"\x1f")[2] for member in members])
         return {job.id: job.deliveries for job in jobs if job.owner == owner}
 
@@ -143,14 +145,14 @@ class RedisStore(JobStore):
     # Wake-up
 
     def wait_for_work(self, queues: Collection[str], timeout_ms: int) -> str | None:
-        address, _, blocking, _ = self._open()
+        opened = self._open()
         names = {self.keys.wake(queue).encode(): queue for queue in queues}
-        with plain_errors(address):
-            woken: Any = blocking.blpop(list(names), timeout=min(timeout_ms, BLOCK_LONGEST_MS) / 1000)
+        with plain_errors(opened.address):
+            woken: Any = opened.blocking.blpop(list(names), timeout=min(timeout_ms, BLOCK_LONGEST_MS) / 1000)
         return names[woken[0]] if woken else None
 
-    def wake(self, queues: Iterable[str]) -> None:
-        self._run("wake", (), [self.keys.wake(queue) for queue in queues])
+    def wake(self, queues: Iterable[str]) -> int:
+        return int(self._run("wake", (), [self.keys.wake(queue) for queue in queues]))
 
     # Inspection
 
@@ -168,9 +170,9 @@ class RedisStore(JobStore):
         return [unpack_stats(queue, row) for queue, row in zip(queues, rows, strict=True)]
 
     def workers(self) -> list[WorkerInfo]:
-        address, client, _, _ = self._open()
-        with plain_errors(address):
-            pipeline = client.pipeline(transaction=True)
+        opened = self._open()
+        with plain_errors(opened.address):
+            pipeline = opened.client.pipeline(transaction=True)
             pipeline.hgetall(self.keys.of("workers"))
             pipeline.zrange(self.keys.of("leases"), 0, -1, withscores=True)
             pipeline.time()
@@ -180,9 +182,9 @@ class RedisStore(JobStore):
         return [unpack_worker(infos[owner], until) for owner, until in alive]
 
     def ping(self) -> None:
-        address, client, _, _ = self._open()
-        with plain_errors(address):
-            client.ping()
+        opened = self._open()
+        with plain_errors(opened.address):
+            opened.client.ping()
 
     # Retention
 
@@ -204,15 +206,15 @@ class RedisStore(JobStore):
     # Events
 
     def read_events(self, reader: str, consumer: str, limit: int = 500, block_ms: int = 0) -> EventBatch:
-        address, client, blocking, _ = self._open()
+        opened = self._open()
         stream = self.keys.of("events")
-        with plain_errors(address):
-            self._join(client, stream, reader)
-            left_behind = client.xautoclaim(
+        with plain_errors(opened.address):
+            self._join(opened.client, stream, reader)
+            left_behind = opened.client.xautoclaim(
                 stream, reader, consumer, min_idle_time=READER_IDLE_MS, start_id="0-0", count=limit
             )[1]
-            entries = left_behind or self._next(blocking, stream, reader, consumer, limit, block_ms)
-            groups = {group["name"]: group for group in client.xinfo_groups(stream)}
+            entries = left_behind or self._next(opened.blocking, stream, reader, consumer, limit, block_ms)
+            groups = {group["name"]: group for group in opened.client.xinfo_groups(stream)}
         group = groups.get(reader.encode(), {})
         lag = int(group.get("lag") or 0) + int(group.get("pending") or 0)
         return EventBatch([unpack_event(entry_id, fields[b"e"]) for entry_id, fields in entries], lag)
@@ -223,26 +225,27 @@ class RedisStore(JobStore):
 
     def close(self) -> None:
         if self._opened:
-            _, client, blocking, _ = self._opened
-            self._opened = None
-            client.close()
-            blocking.close()
+            opened, self._opened = self._opened, None
+            opened.wire.close()
+            opened.client.close()
+            opened.blocking.close()
 
     # Inside
 
-    def _open(self) -> tuple[RedisAddress, redis.Redis, redis.Redis, Scripts]:
+    def _open(self) -> "_Opened":
         if self._opened is None:
             address = self._find()
             client = connect(address)
             # Blocking calls need a longer time-out than they block, and no repeats of their own.
             blocking = connect(address, socket_timeout=BLOCK_LONGEST_MS / 1000 + 2, tries_again=0)
-            self._opened = (address, client, blocking, Scripts(client, self.keys))
+            wire = Wire(client, TRIES_AGAIN)
+            self._opened = _Opened(address, client, blocking, wire, Scripts(wire, self.keys))
         return self._opened
 
     def _run(self, verb: str, argv: Sequence[Any] = (), more_keys: Sequence[str] = ()) -> Any:
-        address, _, _, scripts = self._open()
-        with plain_errors(address):
-            return scripts.run(verb, argv, more_keys)
+        opened = self._open()
+        with plain_errors(opened.address):
+            return opened.scripts.run(verb, argv, more_keys)
 
     def _read(self, verb: str, argv: Sequence[Any], more_keys: Sequence[str] = ()) -> list[Job]:
         reply = self._run(verb, argv, more_keys)
@@ -273,12 +276,17 @@ class RedisStore(JobStore):
         return entries
 
 
+class _Opened(NamedTuple):
+    """The connections to one address."""
+
+    address: RedisAddress
+    client: redis.Redis
+    blocking: redis.Redis
+    wire: Wire
+    scripts: Scripts
+
+
 LEASE_LOST = "the worker died or was cut off while it ran this job, too often to try again"
-
-
-def new_token() -> str:
-    """A token for one fetch request."""
-    return uuid.uuid4().hex
 
 
 def _fetch_argv(request: FetchRequest) -> list[str | int]:

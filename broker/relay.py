@@ -10,6 +10,7 @@ import time
 
 from jobs.errors import CallboardError
 from jobs.events import EventSink
+from jobs.model import Event
 from jobs.store import JobStore
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ class Relay(threading.Thread):
         self._reader = reader
         self._consumer = consumer
         self._stopped = threading.Event()
+        self._in_hand: list[Event] = []
 
     def stop(self) -> None:
         """End after the batch in hand."""
@@ -57,9 +59,13 @@ class Relay(threading.Thread):
 
     def carry(self, block_ms: int = 0) -> int:
         """Carry one batch; returns its size. Raises CallboardError when store or sink are away."""
-        batch = self._store.read_events(self._reader, self._consumer, BATCH, block_ms)
-        self.lag = batch.lag
-        if batch.events:
-            self._sink.write(batch.events)
-            self._store.ack_events(self._reader, [event.id for event in batch.events])
-        return len(batch.events)
+        if not self._in_hand:
+            batch = self._store.read_events(self._reader, self._consumer, BATCH, block_ms)
+            self.lag, self._in_hand = batch.lag, batch.events
+        # While the sink is away the same events are tried again, and no others are taken.
+        count = len(self._in_hand)
+        if count:
+            self._sink.write(self._in_hand)
+            self._store.ack_events(self._reader, [event.id for event in self._in_hand])
+            self._in_hand = []
+        return count

@@ -23,7 +23,10 @@ RENEWALS = 3
 def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # it ends with its parent, never before
-    told = json.loads(sys.stdin.buffer.readline())
+    line = sys.stdin.buffer.readline()
+    if not line.endswith(b"\n"):
+        return 0  # the parent died while it started us
+    told = json.loads(line)
     address = RedisAddress(told["url"])
     store = RedisStore(lambda: address, told["namespace"], told["shard"])
     parent, pause = os.getppid(), told["lease_ms"] / 1000 / RENEWALS

@@ -12,10 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import redis
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
 
 from broker.keys import Keys
+from broker.wire import Wire
 
 LUA = Path(__file__).parent / "lua"
 HEADER_FIELDS = ("PURPOSE", "KEYS", "ARGV", "RETURNS", "EVENTS", "OOM", "INCLUDE")
@@ -74,10 +74,10 @@ def all_scripts() -> list[Script]:
 
 
 class Scripts:
-    """Runs scripts on one client, for one shard. Loads them again after a server lost them."""
+    """Runs scripts over one wire, for one shard. Loads them again after a server lost them."""
 
-    def __init__(self, client: "redis.Redis", keys: Keys) -> None:
-        self._client = client
+    def __init__(self, wire: Wire, keys: Keys) -> None:
+        self._wire = wire
         self._keys = keys
         self._flags: bool | None = None
         self._commands: dict[str, tuple[str, list[str]]] = {}
@@ -88,21 +88,12 @@ class Scripts:
 
     def run_all(self, calls: Sequence[tuple[str, Sequence[Argument], Sequence[str]]]) -> list[Any]:
         """Run scripts in order, in one round trip. Raises the first error after all have run."""
-        commands = [self._command(*call) for call in calls]
         try:
-            return self._send(commands)
+            return self._wire.call([self._command(*call) for call in calls])
         except NoScriptError:
             # The server was restarted or flushed. Every verb is idempotent, so all may run again.
             self._commands.clear()
-            return self._send([self._command(*call) for call in calls])
-
-    def _send(self, commands: list[list[Argument]]) -> list[Any]:
-        if len(commands) == 1:
-            return [self._client.execute_command(*commands[0])]  # type: ignore[no-untyped-call]
-        pipeline = self._client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
-        return pipeline.execute()
+            return self._wire.call([self._command(*call) for call in calls])
 
     def _command(self, name: str, argv: Sequence[Argument], more_keys: Sequence[str]) -> list[Argument]:
         sha, keys = self._commands.get(name) or self._prepare(name)
@@ -116,11 +107,14 @@ class Scripts:
 
     def _load(self, script: Script) -> str:
         if self._flags is None:
-            version = self._client.info("server").get("redis_version", "0")
-            self._flags = int(str(version).split(".")[0]) >= 7
+            (info,) = self._wire.call([("INFO", "server")])
+            found = re.search(rb"redis_version:(\d+)", info)
+            self._flags = found is not None and int(found[1]) >= 7
         source = script.source(flags=self._flags)
         try:
-            self._client.script_load(source)
+            self._wire.call([("SCRIPT", "LOAD", source)])
+        except OutOfMemoryError:
+            raise
         except ResponseError as error:
             raise ValueError(f"lua/{script.name}.lua does not load: {error}") from error
         return hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()

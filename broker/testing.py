@@ -12,7 +12,6 @@ with inline(app.broker):                # send() runs the job at once and raises
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
 import dramatiq.asyncio
 from dramatiq.middleware import AsyncIO, SkipMessage
@@ -76,7 +75,7 @@ class FakeJobs:
         wanted = queues or sorted(self._broker.get_declared_queues())
         request = FetchRequest(OWNER, str(self._runs), 1, dict.fromkeys(wanted, (1, None)))
         for job in self.store.fetch(request).jobs:
-            return JobProxy(self._broker.codec.decode(job.payload, job.queue, job.id), job)
+            return self._broker.codec.proxy(job)
         return None
 
 
@@ -94,7 +93,7 @@ def inline(broker: CallboardBroker) -> Iterator[FakeJobs]:
         accept = broker.accept
 
         def accept_and_run(new: Sequence[NewJob]) -> list[Accepted]:
-            accepted = jobs.store.enqueue([replace(job, delay_ms=0, run_at_ms=None) for job in new])
+            accepted = jobs.store.enqueue([job._replace(delay_ms=0, run_at_ms=None) for job in new])
             for job in new:
                 while (proxy := jobs._next([job.queue])) is not None:
                     if raised := jobs.run(proxy):
@@ -116,9 +115,13 @@ def run_through(broker: CallboardBroker, proxy: JobProxy) -> None:
         if not proxy.failed:
             result = broker.get_actor(proxy.actor_name)(*proxy.args, **proxy.kwargs)
         broker.emit_after("process_message", proxy, result=result)
-    except SkipMessage:
+    except SkipMessage as skipped:
+        if proxy.failed:
+            proxy.stuff_exception(skipped)
         broker.emit_after("skip_message", proxy)
-    except Exception as error:  # noqa: BLE001  whatever an actor raises is its outcome
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  whatever an actor raises is its outcome
         proxy.stuff_exception(error)
         broker.emit_after("process_message", proxy, exception=error)
 

@@ -1,6 +1,5 @@
 """What is settled for a job whose run has ended."""
 
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -21,7 +20,7 @@ def verdict_of(proxy: JobProxy, rules: QueueRules) -> Verdict:
     """The verdict of the middleware; without one, completed or dead-lettered by what happened."""
     job = proxy.job
     if proxy.verdict is not None:
-        return replace(proxy.verdict, detail=proxy.detail, progress=proxy.progress)
+        return proxy.verdict._replace(detail=proxy.detail, progress=proxy.progress)
     if not proxy.failed and proxy.exception is None:
         return Verdict(
             job.id,

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from jobs.errors import CallboardError
+from jobs.errors import CallboardError, PermanentError, RetryAfter
 
 MAX_MESSAGE = 500
 MAX_FRAMES = 20
@@ -35,8 +35,9 @@ class Failure:
 
 def describe(exception: BaseException) -> Failure:
     """Write down an exception. Our own errors are worded without values; others are redacted."""
-    message = (str(exception) or type(exception).__name__)[: MAX_MESSAGE * 2]
-    if not isinstance(exception, CallboardError):
+    message = _text(exception)[: MAX_MESSAGE * 2]
+    # These two are raised by actors, whose words may hold anything.
+    if not isinstance(exception, CallboardError) or isinstance(exception, PermanentError | RetryAfter):
         message = redact(message)
     frames = traceback.extract_tb(exception.__traceback__)[-MAX_FRAMES:]
     stack = tuple(f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames)
@@ -46,6 +47,15 @@ def describe(exception: BaseException) -> Failure:
 def redact(text: str) -> str:
     """Take mail addresses, long numbers and long quotations out of a text."""
     return _LONG_NUMBER.sub("[number]", _ADDRESS.sub("[address]", _QUOTED.sub("[text]", text)))
+
+
+def _text(exception: BaseException) -> str:
+    # A failure that cannot be written down would leave its job unsettled.
+    try:
+        text = str(exception)
+    except Exception:  # noqa: BLE001
+        text = ""
+    return (text or type(exception).__name__).encode("utf-8", "replace").decode()
 
 
 def _fingerprint(exception: BaseException, stack: tuple[str, ...]) -> str:

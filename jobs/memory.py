@@ -297,9 +297,10 @@ class MemoryStore(JobStore):
             self._changed.wait_for(lambda: any(self._waiting[q] for q in queues), timeout_ms / 1000)
             return next((queue for queue in queues if self._waiting[queue]), None)
 
-    def wake(self, queues: Iterable[str]) -> None:
+    def wake(self, queues: Iterable[str]) -> int:
         with self._changed:
             self._changed.notify_all()
+            return len(list(queues))
 
     # Inspection
 

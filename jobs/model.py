@@ -1,8 +1,12 @@
-"""The things a store takes and gives. Times are milliseconds since 1970 on the store's own clock."""
+"""The things a store takes and gives. Times are milliseconds since 1970 on the store's own clock.
+
+What is made for every job is a named tuple, which costs a third of a frozen data class.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from jobs.states import JobState
 
@@ -10,8 +14,7 @@ FIRST_PRIORITY, LAST_PRIORITY, DEFAULT_PRIORITY = 1, 10, 5
 DEFAULT_ATTEMPTS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class NewJob:
+class NewJob(NamedTuple):
     """A job on its way in. The id makes enqueue idempotent: the same id twice is one job."""
 
     id: str
@@ -25,16 +28,14 @@ class NewJob:
     run_at_ms: int | None = None  # absolute; wins over delay_ms
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """The answer to one enqueued job. `created` is False when the id was there already."""
 
     id: str
     created: bool
 
 
-@dataclass(frozen=True, slots=True)
-class FetchRequest:
+class FetchRequest(NamedTuple):
     """What one worker process could start now.
 
     `token` makes a repeated fetch return the same jobs: the reply of the first may have been lost.
@@ -49,8 +50,7 @@ class FetchRequest:
     lease_ms: int = 15_000
 
 
-@dataclass(frozen=True, slots=True)
-class FetchedJob:
+class FetchedJob(NamedTuple):
     """A job under lease. `token` fences its settlement: only this delivery may settle it."""
 
     id: str
@@ -68,8 +68,7 @@ class FetchedJob:
     started_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(NamedTuple):
     """`next_due` is when the earliest delayed job falls due; `more` names queues with jobs left over."""
 
     jobs: list[FetchedJob]
@@ -90,8 +89,7 @@ class Outcome(StrEnum):
     LOST = "lost"  # written by the store itself when a lease ran out
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """How one delivery ended. `record` is kept with the job, `detail` goes into its event."""
 
     id: str
@@ -184,8 +182,7 @@ class Retention:
     failed_ms: int = 7 * 24 * 3_600_000
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One entry of the event stream: a delivery that ended. Readers get it at least once."""
 
     id: str  # position in the stream

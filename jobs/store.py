@@ -76,8 +76,9 @@ class JobStore(ABC):
         """Block until a queue of these has new work; its name, or None after the time-out."""
 
     @abstractmethod
-    def wake(self, queues: Iterable[str]) -> None:
-        """Wake one waiting worker for each queue, unless a wake-up is already on its way."""
+    def wake(self, queues: Iterable[str]) -> int:
+        """Wake one waiting worker for each queue, unless a wake-up lies there that nobody has taken;
+        returns how many wake-ups were sent."""
 
     # Inspection
 

@@ -44,3 +44,6 @@ class Audit(dramatiq.Middleware):
             fingerprint=failure.fingerprint,
             reason="" if retried else failure.message,
         ).to_bytes()
+
+    def after_skip_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
+        self.after_process_message(broker, message)

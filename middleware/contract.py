@@ -1,10 +1,12 @@
 """An actor's signature as a contract: checked at send and again at receive, and the API's JSON schema."""
 
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, NotRequired, Required, get_type_hints
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from types import GenericAlias
+from typing import Any, NotRequired, Required, get_type_hints
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, PydanticInvalidForJsonSchema, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from jobs.errors import InvalidPayload
@@ -13,6 +15,12 @@ from jobs.errors import InvalidPayload
 _typed_dict: Callable[[str, dict[str, Any]], Any] = TypedDict  # type: ignore[assignment]
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+# JSON has no NaN: it would be sent as null, and refused only when it arrives.
+_CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False)
+#: Faults whose words come from the hints alone.
+_SILENT = frozenset({"missing", "extra_forbidden", "literal_error", "enum"})
+#: A shorter value may stand in any sentence by chance.
+_TELLING = 3
 
 
 class Contract:
@@ -23,19 +31,26 @@ class Contract:
         parameters = inspect.signature(function).parameters.values()
         hints = get_type_hints(inspect.unwrap(function), include_extras=True)
         self._positional = [p.name for p in parameters if p.kind in _POSITIONAL]
-        self._takes_more = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        self._only_positional = {p.name: p.default for p in parameters if p.kind is p.POSITIONAL_ONLY}
+        self._more: TypeAdapter[tuple[Any, ...]] | None = None  # of *args
+        self._more_named: TypeAdapter[dict[str, Any]] | None = None  # of **kwargs
         fields: dict[str, Any] = {}
         for parameter in parameters:
-            if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-                hint = hints.get(parameter.name, Any)
+            hint = hints.get(parameter.name, Any)
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                self._more = TypeAdapter(GenericAlias(tuple, (hint, ...)), config=_CONFIG)
+            elif parameter.kind is parameter.VAR_KEYWORD:
+                self._more_named = TypeAdapter(GenericAlias(dict, (str, hint)), config=_CONFIG)
+            else:
                 required = parameter.default is parameter.empty
                 fields[parameter.name] = Required[hint] if required else NotRequired[hint]
-        shape: Any = _typed_dict(name, fields)
-        extra: Literal["allow", "forbid"] = (
-            "allow" if any(p.kind is p.VAR_KEYWORD for p in parameters) else "forbid"
-        )
-        shape.__pydantic_config__ = ConfigDict(extra=extra)
-        self._adapter: TypeAdapter[dict[str, Any]] = TypeAdapter(shape)
+        self._adapter = _adapter(name, fields, **({"extra": "allow"} if self._more_named else {}))
+        self._validate = self._adapter.validator.validate_python  # one call less on every job
+        self._names = frozenset(fields)
+        try:
+            self._schema = self._adapter.json_schema() | {"title": name}
+        except PydanticInvalidForJsonSchema as error:
+            raise TypeError(f"a type hint has no form in JSON: {error}") from None
 
     def check(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -43,26 +58,35 @@ class Contract:
         """The arguments with the types of the hints. Raises InvalidPayload naming each field at fault."""
         named, more = self._name(args, kwargs)
         try:
-            values = self._adapter.validate_python(named)
+            values = self._validate(named)
+            if self._more is not None:
+                more = self._more.validate_python(more)
+            if self._more_named is not None:
+                extra = {name: value for name, value in values.items() if name not in self._names}
+                values |= self._more_named.validate_python(extra)
         except ValidationError as error:
-            raise InvalidPayload(f"{self.name} cannot take these arguments: {_in_words(error)}.") from None
+            raise InvalidPayload(f"{self.name} cannot take these arguments: {self._faults(error)}.") from None
         placed = tuple(values.pop(name) for name in self._positional[: len(args)])
+        if len(args) < len(self._only_positional):
+            # Given by name, as the API does, or left out: the function takes them by place alone.
+            rest = list(self._only_positional.items())[len(args) :]
+            placed += tuple(values.pop(name, default) for name, default in rest)
         return placed + more, values
 
     def schema(self) -> dict[str, Any]:
         """The JSON schema of the arguments by name."""
-        return self._adapter.json_schema() | {"title": self.name}
+        return deepcopy(self._schema)
 
     def parameters(self) -> list[str]:
         """Names that arguments may be given by."""
-        return list(self.schema().get("properties", {}))
+        return list(self._schema.get("properties", {}))
 
     def _name(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> tuple[dict[str, Any], tuple[Any, ...]]:
         if not args:
             return dict(kwargs), ()
-        if len(args) > len(self._positional) and not self._takes_more:
+        if len(args) > len(self._positional) and self._more is None:
             raise InvalidPayload(
                 f"{self.name} takes {len(self._positional)} arguments by position; {len(args)} were given."
             )
@@ -72,12 +96,52 @@ class Contract:
             raise InvalidPayload(f"{self.name} was given {', '.join(sorted(twice))} twice.")
         return named | dict(kwargs), args[len(self._positional) :]
 
+    def _faults(self, error: ValidationError) -> str:
+        """Place and reason of the first five faults, in which no value stands."""
+        known = self._names | set(_properties(self._schema))
+        found = error.errors(include_url=False, include_context=False)[:5]
+        return "; ".join(f"{_place(fault['loc'], known)}: {_reason(fault)}" for fault in found)
 
-def _in_words(error: ValidationError) -> str:
-    # Only place and reason: pydantic's own text would quote the value.
-    faults = error.errors(include_url=False, include_input=False, include_context=False)
-    return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {_lower(fault['msg'])}" for fault in faults[:5])
+
+def _adapter(name: str, fields: dict[str, Any], **config: Any) -> TypeAdapter[dict[str, Any]]:
+    shape = _typed_dict(name, fields)
+    shape.__pydantic_config__ = _CONFIG | config
+    return TypeAdapter(shape)
 
 
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
+def _properties(schema: Any) -> Iterator[str]:
+    """The names of all fields in a JSON schema, those of models within too."""
+    if isinstance(schema, dict):
+        yield from schema.get("properties", {})
+        for part in schema.values():
+            yield from _properties(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            yield from _properties(part)
+
+
+def _place(path: tuple[int | str, ...], known: set[str] | frozenset[str]) -> str:
+    # The key of a dictionary is a value of the caller's, too.
+    shown = [str(step) for at, step in enumerate(path) if at == 0 or isinstance(step, int) or step in known]
+    return ".".join(shown)
+
+
+def _reason(fault: Mapping[str, Any]) -> str:
+    # Pydantic seldom quotes the value, validators of a model may.
+    text: str = fault["msg"]
+    if fault["type"] in _SILENT or not any(value in text for value in _texts(fault["input"])):
+        return text[:1].lower() + text[1:]
+    return f"is not valid ({fault['type'].replace('_', ' ')})"
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """What is in a value, as it would be quoted."""
+    if isinstance(value, Mapping):
+        for key, within in value.items():
+            yield from _texts(key)
+            yield from _texts(within)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for within in value:
+            yield from _texts(within)
+    elif len(text := str(value)) >= _TELLING:
+        yield text

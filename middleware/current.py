@@ -1,12 +1,15 @@
 """Which job runs on this thread (or in this coroutine)."""
 
-from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+
+from middleware.delivery import Delivery
+
+#: Set by the progress middleware around each run.
+running: ContextVar[Delivery | None] = ContextVar("callboard_job", default=None)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class CurrentJob:
     """The running job, for code that is called by an actor. Times are ms since 1970."""
 
@@ -15,14 +18,12 @@ class CurrentJob:
     tenant_id: str
     user_id: str
     created_at: int
-    report: Callable[[str, dict[str, Any]], None]
-    progress: dict[str, Any] | None = field(default=None)
 
 
 def current_job() -> CurrentJob | None:
     """The job that runs here, or None outside a worker."""
-    return running.get()
-
-
-#: Set by the progress middleware around each run.
-running: ContextVar[CurrentJob | None] = ContextVar("callboard_job", default=None)
+    delivery = running.get()
+    if delivery is None:
+        return None
+    job = delivery.job
+    return CurrentJob(job.id, job.attempt, job.lane, delivery.options.get("user_id") or "", job.created_at)

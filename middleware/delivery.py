@@ -7,6 +7,12 @@ from dramatiq.broker import MessageProxy
 from jobs.model import FetchedJob, Verdict
 
 
+class Reporter(Protocol):
+    """Where the progress of a running job goes at once."""
+
+    def put(self, job_id: str, latest: bytes) -> None: ...
+
+
 class Delivery(Protocol):
     """One delivery of a job. `verdict` is what will be settled; None leaves it to what happened."""
 
@@ -21,6 +27,7 @@ class Delivery(Protocol):
     verdict: Verdict | None
     detail: bytes
     progress: bytes | None
+    reporter: Reporter
 
     @property
     def exception(self) -> BaseException | None: ...

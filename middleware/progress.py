@@ -14,7 +14,7 @@ import orjson
 from dramatiq.broker import MessageProxy
 
 from jobs.errors import CallboardError
-from middleware.current import CurrentJob, running
+from middleware.current import running
 from middleware.delivery import delivery
 
 WRITE_EVERY_S = 0.1
@@ -34,8 +34,14 @@ def progress(done: float, total: float = 100, message: str = "") -> None:
     job = running.get()
     if job is not None:
         percent = round(min(100.0, max(0.0, 100 * done / total)), 1)
-        job.progress = {"percent": percent, "done": done, "total": total, "message": message[:MAX_MESSAGE]}
-        job.report(job.id, job.progress)
+        latest = {"percent": percent, "done": done, "total": total, "message": _printable(message)}
+        job.progress = orjson.dumps(latest)
+        job.reporter.put(job.message_id, job.progress)
+
+
+def _printable(message: str) -> str:
+    # Mail brings halves of surrogate pairs, which JSON refuses.
+    return message[:MAX_MESSAGE].encode("utf-8", "replace").decode()
 
 
 class Progress(dramatiq.Middleware):
@@ -46,16 +52,8 @@ class Progress(dramatiq.Middleware):
 
     def before_process_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
         job = delivery(message)
-        running.set(
-            CurrentJob(
-                id=job.message_id,
-                attempt=job.job.attempt,
-                tenant_id=job.job.lane,
-                user_id=job.options.get("user_id") or "",
-                created_at=job.job.created_at,
-                report=self._writer.put,
-            )
-        )
+        job.reporter = self._writer
+        running.set(job)
 
     def after_process_message(
         self,
@@ -65,11 +63,10 @@ class Progress(dramatiq.Middleware):
         result: Any = None,
         exception: BaseException | None = None,
     ) -> None:
-        job = running.get()
         running.set(None)
-        if job is not None and job.progress is not None:
-            self._writer.forget(job.id)
-            delivery(message).progress = orjson.dumps(job.progress)
+        # The last progress rides along with the settlement; a late write would be refused anyway.
+        if delivery(message).progress is not None:
+            self._writer.forget(message.message_id)
 
     def after_skip_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
         self.after_process_message(broker, message)
@@ -81,11 +78,11 @@ class _Writer:
     def __init__(self, write: Write) -> None:
         self._write = write
         self._lock = threading.Lock()
-        self._latest: dict[str, dict[str, Any]] = {}
+        self._latest: dict[str, bytes] = {}
         self._wanted = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def put(self, job_id: str, latest: dict[str, Any]) -> None:
+    def put(self, job_id: str, latest: bytes) -> None:
         with self._lock:
             self._latest[job_id] = latest
             if self._thread is None:
@@ -103,8 +100,7 @@ class _Writer:
             self._wanted.wait()
             self._wanted.clear()
             with self._lock:
-                updates = {job_id: orjson.dumps(latest) for job_id, latest in self._latest.items()}
-                self._latest.clear()
+                updates, self._latest = self._latest, {}
             # While the store is away newer progress follows, and the last comes with the settlement.
             with suppress(CallboardError):
                 self._write(updates)

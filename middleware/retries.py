@@ -27,6 +27,10 @@ class Retries(dramatiq.Middleware):
         self._rules_of = rules_of
         self._permanent: tuple[type[BaseException], ...] = (PermanentError, InvalidPayload, *permanent)
 
+    def after_declare_actor(self, broker: dramatiq.Broker, actor: "dramatiq.Actor[..., Any]") -> None:
+        if actor.options.get("backoff") is not None:
+            parse_backoff(actor.options["backoff"], self._rules_of(actor.queue_name).backoff)
+
     def before_enqueue(
         self,
         broker: dramatiq.Broker,
@@ -65,7 +69,7 @@ class Retries(dramatiq.Middleware):
     def _wait(self, broker: dramatiq.Broker, message: MessageProxy, exception: BaseException) -> int:
         asked = _asked_seconds(exception)
         if asked is not None:
-            return min(round(asked * 1000), LONGEST_WAIT_MS)
+            return round(min(max(0.0, asked * 1000), LONGEST_WAIT_MS))
         backoff = self._rules_of(message.queue_name).backoff
         own = message.options.get("backoff") or broker.get_actor(message.actor_name).options.get("backoff")
         if own is not None:
@@ -92,9 +96,12 @@ def parse_backoff(given: Any, default: Backoff) -> Backoff:
 
 def _asked_seconds(exception: BaseException) -> float | None:
     """How long the failure itself asks to wait: our RetryAfter, a client's retry_after, Dramatiq's Retry."""
+    asked: Any = None
     if isinstance(exception, RetryAfter):
-        return exception.seconds
-    if isinstance(exception, dramatiq.errors.Retry) and exception.delay is not None:
-        return float(exception.delay) / 1000
-    asked = getattr(exception, "retry_after", None)
-    return float(asked) if isinstance(asked, int | float) else None
+        asked = exception.seconds
+    elif isinstance(exception, dramatiq.errors.Retry):
+        asked = None if exception.delay is None else exception.delay / 1000
+    else:
+        asked = getattr(exception, "retry_after", None)
+    # What another side sends may be anything; NaN is no wait.
+    return float(asked) if isinstance(asked, int | float) and asked == asked else None

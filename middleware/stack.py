@@ -80,7 +80,7 @@ def _load(path: str) -> dramatiq.Middleware:
     module, _, name = path.rpartition(".")
     try:
         made = getattr(import_module(module), name)()
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise ValueError(f"middleware.extra names {path!r}, which cannot be loaded: {error}.") from error
     if not isinstance(made, dramatiq.Middleware):
         raise ValueError(f"middleware.extra names {path!r}, which is no dramatiq.Middleware.")

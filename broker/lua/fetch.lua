@@ -55,9 +55,9 @@ else
       if at then
         local most, cap = string.match(shares, '^(%d+)/([%d-]+)', at + 1)
         most = math.min(tonumber(most), left)
-        if cap ~= '-' and most > 0 then
+        if cap ~= '-' then
           local under = tonumber(cap) - redis.call('ZLEXCOUNT', active, first_of(queue), last_of(queue))
-          if under < most then most, capped[queue] = under, true end
+          if under <= most then most, capped[queue] = under, true end
         end
         if most > 0 then
           local members = redis.call('ZRANGEBYLEX', waiting, first_of(queue), last_of(queue), 'LIMIT', 0, most)
@@ -84,10 +84,10 @@ else
             redis.call('ZADD', ready, now_us(), queue)
             left = left - #members
           end
-          touched[queue] = true
         end
+        -- What there was no credit for is work for another process: this one may have taken its wake-up.
+        touched[queue] = true
       end
-      if left == 0 then break end
     end
   end
   redis.call('HSET', requests, owner, cmsgpack.pack(given))

@@ -1,5 +1,5 @@
-"""The HTTP API: a thin face of the service. Routers by subject, one error shape, one bearer key."""
+"""The HTTP API: a thin face of the service. Routers by subject, one error shape, one bearer key.
 
-from control.api.application import create_api
-
-__all__ = ["create_api"]
+`application.create_api` makes it, `serve.serve` runs it. Nothing is imported here, because key file and
+listening address are used without FastAPI, too.
+"""

@@ -48,7 +48,7 @@ class JobOptions(Strict):
         None, description="true: remove at once; a number: keep that many completed jobs of the queue"
     )
     removeOnFail: bool | int | None = Field(  # noqa: N815
-        None, description="true: remove once the audit row is written; a number: keep that many"
+        None, description="recorded with the job; failed jobs stay for their queue's retention"
     )
     jobId: str | None = Field(  # noqa: N815
         None,

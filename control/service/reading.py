@@ -96,18 +96,26 @@ def _options(app: "App", job: Job, message: dramatiq.Message[Any] | None) -> Job
         )
     else:
         shown = BackoffView(type=policy.backoff.type, delay=policy.backoff.delay_ms)
-    # A retry is due later, too; only a job that never ran tells its delay by it.
-    delay = job.due_at - job.created_at if job.due_at is not None and job.deliveries == 0 else 0
     count = policy.retention.completed_count
     return JobOptionsView(
         priority=job.priority,
-        delay=own.get("delay") or max(0, delay),
+        delay=_delay(job),
         attempts=job.max_attempts,
         backoff=shown,
         timeout=own.get("time_limit") or policy.timeout_ms,
         remove_on_complete=own.get("remove_on_complete", False if count is None else count),
         remove_on_fail=own.get("remove_on_fail", False),
     )
+
+
+def _delay(job: Job) -> int:
+    """Milliseconds the job was asked to wait at first; 0 once retries have written over it."""
+    first = None
+    if job.deliveries == 0:
+        first = job.due_at or job.ready_at
+    elif job.deliveries == 1 and (job.state.settled or job.state is JobState.ACTIVE):
+        first = job.ready_at
+    return max(0, first - job.created_at) if first is not None else 0
 
 
 def _failed_reason(error: dict[str, Any]) -> str | None:

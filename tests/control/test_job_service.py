@@ -207,3 +207,16 @@ def test_an_id_that_was_settled_and_removed_just_now_is_not_called_new(jobs, sto
 
     assert not created
     assert store.list_jobs("email-sync", JobState.WAITING) == []
+
+
+def test_the_delay_is_still_shown_when_the_job_has_run(tmp_path):
+    now = [1_000_000]
+    store = MemoryStore(clock=lambda: now[0])
+    jobs = JobService(small_app(store, tmp_path))
+    job, _ = jobs.add(NewJobRequest(queue="email-sync", data=SYNC, options=JobOptions(delay=5_000)))
+    now[0] += 9_000
+
+    work(store, "email-sync")
+
+    view = jobs.get(job.id)
+    assert (view.opts.delay, view.wait_ms) == (5_000, 4_000)

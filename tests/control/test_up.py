@@ -10,7 +10,12 @@ import pytest
 
 from broker.embedded import read_address
 from broker.redis_store import RedisStore
-from tests.control.running import callboard, command, refused, running
+from control.api.serve import AddressTaken, listen
+from control.supervisor.lock import AlreadyUp, only_one
+from control.supervisor.up import run
+from jobs.memory import MemoryStore
+from tests.control.board import small_app
+from tests.control.running import command, running
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.faults
@@ -29,9 +34,9 @@ def ask(env, bare, path, key):
     return bare.get(url, headers={"Authorization": f"Bearer {key}"})
 
 
-def server_of(run):
+def server_of(board):
     """The process of the embedded server."""
-    children = psutil.Process(run.process.pid).children()
+    children = psutil.Process(board.process.pid).children()
     (server,) = [child for child in children if child.name() in ("valkey-server", "redis-server")]
     return server
 
@@ -48,14 +53,14 @@ def refuses(env):
         return probe.connect_ex(("127.0.0.1", int(env["CALLBOARD_API__PORT"]))) != 0
 
 
-def key_in(run):
-    return run.line_with("key  ").split()[3]
+def key_in(board):
+    return board.line_with("key  ").split()[3]
 
 
 def test_everything_starts_from_nothing_comes_back_when_killed_and_stops(up_env, bare):
     home = Path(up_env["CALLBOARD_HOME"])
-    with running(command("up"), up_env) as run:
-        key = key_in(run)
+    with running(command("up"), up_env) as board:
+        key = key_in(board)
         store = RedisStore(lambda: read_address(home))
         (worker,) = eventually(store.workers)
         health = ask(up_env, bare, "/api/v1/queues/health", key).json()
@@ -70,24 +75,19 @@ def test_everything_starts_from_nothing_comes_back_when_killed_and_stops(up_env,
         assert failed["attemptsMade"] == 1
         assert failed["stacktrace"]
 
-        # A second one is refused in this home, and by the taken port in another.
-        assert "another 'callboard up'" in refused(callboard(up_env, "up"))
-        other = {**up_env, "CALLBOARD_HOME": str(home / "other")}
-        assert "the API cannot listen" in refused(callboard(other, "up"))
-
         os.kill(worker.pid, signal.SIGKILL)
-        server_of(run).kill()
-        run.line_with("the server died; starting it again in 1 s")
-        run.line_with("the server is back")
-        run.line_with("worker ended with code")
+        server_of(board).kill()
+        board.line_with("the server died; starting it again in 1 s")
+        board.line_with("the server is back")
+        board.line_with("worker ended with code")
         (successor,) = eventually(lambda: [one for one in store.workers() if one.pid != worker.pid], 20)
         assert ask(up_env, bare, "/api/v1/queues/health", key).json()["store"]["connected"]
         store.close()
 
-        run.send(signal.SIGINT)
-        assert run.ended(40) == 0
+        board.send(signal.SIGINT)
+        assert board.ended(40) == 0
 
-    assert run.lines[-1].endswith("stopped; every unfinished job is kept")
+    assert board.lines[-1].endswith("stopped; every unfinished job is kept")
     assert read_address(home) is None
     assert not psutil.pid_exists(successor.pid)
 
@@ -95,20 +95,34 @@ def test_everything_starts_from_nothing_comes_back_when_killed_and_stops(up_env,
 def test_a_killed_supervisor_leaves_nothing_in_the_way_of_the_next(up_env, bare):
     env = {**up_env, "START_WORKERS": "false"}
     home = Path(env["CALLBOARD_HOME"])
-    with running(command("up"), env) as run:
-        key = key_in(run)
-        server = server_of(run)
+    with running(command("up"), env) as board:
+        key = key_in(board)
+        server = server_of(board)
         assert ask(env, bare, "/api/v1/queues/health", key).json()["workers"] == []
 
-        run.send(signal.SIGKILL)
-        run.process.wait()
+        board.send(signal.SIGKILL)
+        board.process.wait()
     assert read_address(home) is not None  # the server outlives it
 
     eventually(lambda: refuses(env))
-    with running(command("up"), env) as run:
-        run.line_with(f"ending the server that an earlier run left behind (process {server.pid})")
-        run.line_with("as printed at the first start")
+    with running(command("up"), env) as board:
+        board.line_with(f"ending the server that an earlier run left behind (process {server.pid})")
+        board.line_with("as printed at the first start")
         assert ask(env, bare, "/api/v1/queues/health", key).json()["store"]["connected"]
-        run.send(signal.SIGTERM)
-        assert run.ended() == 0
+        board.send(signal.SIGTERM)
+        assert board.ended() == 0
     assert not psutil.pid_exists(server.pid)
+
+
+def test_a_second_one_in_the_same_home_is_refused(tmp_path):
+    with only_one(tmp_path), pytest.raises(AlreadyUp, match="join it with"):
+        run(small_app(MemoryStore(), tmp_path), 1)
+
+
+def test_a_taken_port_is_told_before_anything_starts(tmp_path):
+    with listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        app = small_app(MemoryStore(), tmp_path, api={"port": port})
+        with pytest.raises(AddressTaken, match=f"cannot listen on 127.0.0.1:{port} .*CALLBOARD_API__PORT"):
+            run(app, 1)
+    assert not (tmp_path / "redis").exists()

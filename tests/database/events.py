@@ -1,6 +1,5 @@
 """Events as the job store writes them, for tests."""
 
-from dataclasses import replace
 from typing import Any
 
 from jobs.model import Event, Outcome
@@ -28,7 +27,7 @@ _EVENT = Event(
 
 def an_event(**changes: Any) -> Event:
     """A first attempt that succeeded, with changes."""
-    return replace(_EVENT, **changes)
+    return _EVENT._replace(**changes)
 
 
 def a_failure(**changes: Any) -> Event:

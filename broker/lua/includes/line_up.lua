@@ -6,7 +6,11 @@ local function line_up(record, id)
   redis.call('ZADD', ready, 'NX', now_us(), record[QUEUE])
 end
 
+local LAST_TIME = 9999999999999
+
 local function postpone(record, id, due)
+  -- A fourteenth digit would put the job before all others, and no fetch would ever get past it.
+  due = math.min(due, LAST_TIME)
   record[STATE] = 'delayed'
   record[DUE] = due
   record[READY] = 0
