@@ -50,5 +50,5 @@ lock: $(READY) ## Make the lock files anew from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --quiet \
 	  --no-header --no-annotate --no-emit-index-url --extra documents -c locks/dev.txt -o locks/runtime.txt
 
-clean: ## Remove .venv and the data under .callboard
-	@rm -rf $(VENV) .callboard
+clean: ## Remove .venv and caches; the data under .callboard stays
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

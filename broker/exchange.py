@@ -101,7 +101,6 @@ class Exchange(threading.Thread):
                 self._round()
             except CallboardError as error:
                 logger.warning("%s Trying again.", error)
-                self._store.close()  # the address may be another one next time
                 self._look = True
                 self._pause(try_again)
                 try_again = min(try_again * 2, TRY_AGAIN_LAST_S)

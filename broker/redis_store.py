@@ -1,11 +1,12 @@
 """The job store on Redis: each verb is one script of `lua/`."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import orjson
 import redis
-from redis.exceptions import ResponseError
+from redis.exceptions import OutOfMemoryError, ResponseError
 
 from broker.connection import TRIES_AGAIN, RedisAddress, connect, plain_errors
 from broker.keys import Keys
@@ -21,6 +22,7 @@ from broker.records import (
 )
 from broker.scripts import Scripts
 from broker.wire import Wire
+from jobs.errors import StoreUnavailable
 from jobs.model import (
     Accepted,
     EventBatch,
@@ -44,6 +46,8 @@ EVENTS_CAP = 2_000_000
 #: A reader that keeps events longer than this is taken for dead; another takes them over.
 READER_IDLE_MS = 30_000
 BLOCK_LONGEST_MS = 4_000
+#: What Redis says of a stream or group that was there a moment ago.
+STREAM_GONE = ("NOGROUP", "UNBLOCKED", "no such key")
 
 _ANSWERS = {0: Settled.REFUSED, 1: Settled.STORED, 2: Settled.REPEATED}
 _SETS = {
@@ -68,6 +72,7 @@ class RedisStore(JobStore):
         self.keys = Keys(namespace, shard)
         self._find = find
         self._opened: _Opened | None = None
+        self._in_doubt = False
         self._readers: set[str] = set()
 
     @property
@@ -101,8 +106,7 @@ class RedisStore(JobStore):
     ) -> tuple[list[Settled], Fetched]:
         if not verdicts:
             return [], self.fetch(request)
-        opened = self._open()
-        with plain_errors(opened.address):
+        with self._talking() as opened:
             settled, fetched = opened.scripts.run_all(
                 [
                     ("settle", [request.owner, *map(pack_verdict, verdicts)], ()),
@@ -112,8 +116,7 @@ class RedisStore(JobStore):
         return _settled(settled), _fetched(fetched)
 
     def owned(self, owner: str) -> dict[str, int]:
-        opened = self._open()
-        with plain_errors(opened.address):
+        with self._talking() as opened:
             members: list[Any] = opened.client.zrangebylex(
                 self.keys.of("held"), f"[{owner}\x1f", f"({owner}\x20"
             )
@@ -145,9 +148,8 @@ class RedisStore(JobStore):
     # Wake-up
 
     def wait_for_work(self, queues: Collection[str], timeout_ms: int) -> str | None:
-        opened = self._open()
         names = {self.keys.wake(queue).encode(): queue for queue in queues}
-        with plain_errors(opened.address):
+        with self._talking() as opened:
             woken: Any = opened.blocking.blpop(list(names), timeout=min(timeout_ms, BLOCK_LONGEST_MS) / 1000)
         return names[woken[0]] if woken else None
 
@@ -170,8 +172,7 @@ class RedisStore(JobStore):
         return [unpack_stats(queue, row) for queue, row in zip(queues, rows, strict=True)]
 
     def workers(self) -> list[WorkerInfo]:
-        opened = self._open()
-        with plain_errors(opened.address):
+        with self._talking() as opened:
             pipeline = opened.client.pipeline(transaction=True)
             pipeline.hgetall(self.keys.of("workers"))
             pipeline.zrange(self.keys.of("leases"), 0, -1, withscores=True)
@@ -182,19 +183,14 @@ class RedisStore(JobStore):
         return [unpack_worker(infos[owner], until) for owner, until in alive]
 
     def ping(self) -> None:
-        opened = self._open()
-        with plain_errors(opened.address):
+        with self._talking() as opened:
             opened.client.ping()
 
     # Retention
 
     def trim(self, retention: Mapping[str, Retention], limit: int = 1000) -> int:
-        removed = 0
-        for queue, keep in retention.items():
-            if removed < limit:
-                ages = [keep.completed_ms, keep.failed_ms]
-                removed += int(self._run("trim", [queue, *ages, limit - removed]))
-        return removed
+        rules = [(queue, keep.completed_ms, keep.failed_ms) for queue, keep in retention.items()]
+        return int(self._run("trim", [limit, *(part for rule in rules for part in rule)]))
 
     def flush(self, queue: str) -> int:
         removed, chunk = 0, -1
@@ -206,15 +202,22 @@ class RedisStore(JobStore):
     # Events
 
     def read_events(self, reader: str, consumer: str, limit: int = 500, block_ms: int = 0) -> EventBatch:
-        opened = self._open()
         stream = self.keys.of("events")
-        with plain_errors(opened.address):
+        with self._talking() as opened:
             self._join(opened.client, stream, reader)
-            left_behind = opened.client.xautoclaim(
-                stream, reader, consumer, min_idle_time=READER_IDLE_MS, start_id="0-0", count=limit
-            )[1]
-            entries = left_behind or self._next(opened.blocking, stream, reader, consumer, limit, block_ms)
-            groups = {group["name"]: group for group in opened.client.xinfo_groups(stream)}
+            try:
+                left_behind = opened.client.xautoclaim(
+                    stream, reader, consumer, min_idle_time=READER_IDLE_MS, start_id="0-0", count=limit
+                )[1]
+                entries = left_behind or self._next(
+                    opened.blocking, stream, reader, consumer, limit, block_ms
+                )
+                groups = {group["name"]: group for group in opened.client.xinfo_groups(stream)}
+            except ResponseError as error:
+                if not str(error).startswith(STREAM_GONE):
+                    raise
+                self._readers.discard(reader)  # the server lost its data; the group is made anew next time
+                return EventBatch()
         group = groups.get(reader.encode(), {})
         lag = int(group.get("lag") or 0) + int(group.get("pending") or 0)
         return EventBatch([unpack_event(entry_id, fields[b"e"]) for entry_id, fields in entries], lag)
@@ -232,7 +235,22 @@ class RedisStore(JobStore):
 
     # Inside
 
+    @contextmanager
+    def _talking(self) -> Iterator["_Opened"]:
+        """The connections, and errors in our words. After one the address is looked up again."""
+        opened = self._open()
+        try:
+            with plain_errors(opened.address):
+                yield opened
+        except StoreUnavailable:
+            self._in_doubt = True
+            raise
+
     def _open(self) -> "_Opened":
+        if self._in_doubt and self._opened is not None:
+            if self._find() != self._opened.address:
+                self.close()
+            self._in_doubt = False
         if self._opened is None:
             address = self._find()
             client = connect(address)
@@ -243,8 +261,7 @@ class RedisStore(JobStore):
         return self._opened
 
     def _run(self, verb: str, argv: Sequence[Any] = (), more_keys: Sequence[str] = ()) -> Any:
-        opened = self._open()
-        with plain_errors(opened.address):
+        with self._talking() as opened:
             return opened.scripts.run(verb, argv, more_keys)
 
     def _read(self, verb: str, argv: Sequence[Any], more_keys: Sequence[str] = ()) -> list[Job]:
@@ -256,6 +273,8 @@ class RedisStore(JobStore):
             return
         try:
             client.xgroup_create(stream, reader, id="0", mkstream=True)
+        except OutOfMemoryError:
+            return  # a full server makes no group, yet one that is there can be read, which makes room
         except ResponseError as error:
             if "BUSYGROUP" not in str(error):
                 raise
@@ -265,13 +284,7 @@ class RedisStore(JobStore):
         self, blocking: redis.Redis, stream: str, reader: str, consumer: str, limit: int, block_ms: int
     ) -> list[tuple[bytes, dict[bytes, bytes]]]:
         wait = min(block_ms, BLOCK_LONGEST_MS) or None
-        try:
-            reply: Any = blocking.xreadgroup(reader, consumer, {stream: ">"}, count=limit, block=wait)
-        except ResponseError as error:
-            if "NOGROUP" not in str(error):
-                raise
-            self._readers.discard(reader)  # the server was flushed; the group is made anew next time
-            return []
+        reply: Any = blocking.xreadgroup(reader, consumer, {stream: ">"}, count=limit, block=wait)
         entries: list[tuple[bytes, dict[bytes, bytes]]] = reply[0][1] if reply else []
         return entries
 

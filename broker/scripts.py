@@ -20,6 +20,9 @@ from broker.wire import Wire
 LUA = Path(__file__).parent / "lua"
 HEADER_FIELDS = ("PURPOSE", "KEYS", "ARGV", "RETURNS", "EVENTS", "OOM", "INCLUDE")
 
+ALLOWED = "#!lua flags=allow-oom"
+TAKES_NO_MEMORY = "redis.call('PERSIST', KEYS[1])"
+
 #: What redis-py takes as an argument without a detour.
 Argument = str | bytes | int | float
 
@@ -38,9 +41,11 @@ class Script:
     body: str
 
     def source(self, *, flags: bool) -> str:
-        """The Lua text. `flags` needs Redis 7: with it, `OOM: allowed` scripts run in a full server."""
-        shebang = "#!lua flags=allow-oom\n" if flags and self.allowed_when_full else ""
-        return shebang + self.body
+        """The Lua text. `OOM: allowed` scripts run in a full server: by a flag from Redis 7 on, which 6.2
+        rejects; there a script may write once its first write was one that takes no memory."""
+        if not self.allowed_when_full:
+            return self.body
+        return f"{ALLOWED}\n{self.body}" if flags else f"{TAKES_NO_MEMORY}\n{self.body}"
 
 
 @cache

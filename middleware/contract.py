@@ -6,7 +6,13 @@ from copy import deepcopy
 from types import GenericAlias
 from typing import Any, NotRequired, Required, get_type_hints
 
-from pydantic import ConfigDict, PydanticInvalidForJsonSchema, TypeAdapter, ValidationError
+from pydantic import (
+    ConfigDict,
+    PydanticInvalidForJsonSchema,
+    PydanticSchemaGenerationError,
+    TypeAdapter,
+    ValidationError,
+)
 from typing_extensions import TypedDict
 
 from jobs.errors import InvalidPayload
@@ -38,9 +44,9 @@ class Contract:
         for parameter in parameters:
             hint = hints.get(parameter.name, Any)
             if parameter.kind is parameter.VAR_POSITIONAL:
-                self._more = TypeAdapter(GenericAlias(tuple, (hint, ...)), config=_CONFIG)
+                self._more = _adapter_of(tuple, hint, ...)
             elif parameter.kind is parameter.VAR_KEYWORD:
-                self._more_named = TypeAdapter(GenericAlias(dict, (str, hint)), config=_CONFIG)
+                self._more_named = _adapter_of(dict, str, hint)
             else:
                 required = parameter.default is parameter.empty
                 fields[parameter.name] = Required[hint] if required else NotRequired[hint]
@@ -106,7 +112,18 @@ class Contract:
 def _adapter(name: str, fields: dict[str, Any], **config: Any) -> TypeAdapter[dict[str, Any]]:
     shape = _typed_dict(name, fields)
     shape.__pydantic_config__ = _CONFIG | config
-    return TypeAdapter(shape)
+    return _checkable(shape)
+
+
+def _adapter_of(collection: type, *hints: Any) -> TypeAdapter[Any]:
+    return _checkable(GenericAlias(collection, hints), config=_CONFIG)
+
+
+def _checkable(shape: Any, config: ConfigDict | None = None) -> TypeAdapter[Any]:
+    try:
+        return TypeAdapter(shape, config=config)
+    except PydanticSchemaGenerationError as error:
+        raise TypeError(str(error).splitlines()[0]) from None
 
 
 def _properties(schema: Any) -> Iterator[str]:

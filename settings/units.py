@@ -91,7 +91,7 @@ def _duration_ms(value: object, bare: str) -> float:
 def _no_bool(value: object) -> object:
     # Python counts True as 1, so `attempts = true` would pass as one attempt.
     if isinstance(value, bool):
-        raise ValueError("must be a number")  # noqa: TRY004 - pydantic reports only ValueError
+        raise ValueError("must be a number")
     return value
 
 

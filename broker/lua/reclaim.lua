@@ -1,5 +1,5 @@
 -- PURPOSE: Give back the jobs of workers whose lease ran out, at the head of their lane.
--- KEYS: meta, payload, waiting, ready, delayed, clock, active, held, completed, failed, cancelled, dead, outcomes, totals, events, leases, workers, requests
+-- KEYS: meta, waiting, ready, delayed, clock, active, held, completed, failed, cancelled, dead, outcomes, totals, events, leases, workers, requests
 -- ARGV: max_lost, most, dead_letter, reason
 -- RETURNS: how many jobs, then the queues that have work again
 -- EVENTS: `lost` for each job

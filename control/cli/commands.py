@@ -2,7 +2,7 @@
 
 import typer
 
-from control.cli import api, config, demo, doctor, jobs, up
+from control.cli import api, config, demo, doctor, health, jobs, migrate, up
 
 app = typer.Typer(
     help="A background-job platform for multi-tenant products, built on Dramatiq.",
@@ -14,6 +14,8 @@ app.command("up")(up.up)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.command("api")(api.api)
+app.command("migrate")(migrate.migrate)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(config.app, name="config")
+app.add_typer(health.app, name="health")
 app.add_typer(api.key_app, name="api-key")

@@ -8,6 +8,7 @@ from broker.connection import RedisAddress
 from broker.redis_store import RedisStore
 from jobs.memory import MemoryStore
 from jobs.store import JobStore
+from tests.broker.leaks import leaked_keys
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -19,3 +20,4 @@ def store(request: pytest.FixtureRequest, namespace: str) -> Iterator[JobStore]:
     store = RedisStore(lambda: address, namespace)
     yield store
     store.close()
+    assert leaked_keys(address, namespace) == []

@@ -25,7 +25,7 @@ def fetch(
     token: str | None = None,
     lease_ms: int = 15_000,
 ) -> Fetched:
-    shares = {queue: (each, cap) for queue in queues}
+    shares = dict.fromkeys(queues, (each, cap))
     return store.fetch(FetchRequest(owner, token or uuid.uuid4().hex, credits, shares, lease_ms))
 
 

@@ -21,7 +21,9 @@ def test_a_job_waits_until_it_is_fetched(store: JobStore) -> None:
 
 
 def test_jobs_run_by_priority_and_then_first_come_first_served(store: JobStore) -> None:
-    store.enqueue([a_job("normal"), a_job("late", priority=9), a_job("normal-2"), a_job("urgent", priority=1)])
+    store.enqueue(
+        [a_job("normal"), a_job("late", priority=9), a_job("normal-2"), a_job("urgent", priority=1)]
+    )
     assert ids(fetch(store)) == ["urgent", "normal", "normal-2", "late"]
 
 

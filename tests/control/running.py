@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 from tests.waiting import eventually
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,10 +44,14 @@ class Running:
             lines = [line for line in list(self.lines) if text in line]
             return lines if len(lines) >= times else []
 
+        return self.until(found, timeout)[-1]
+
+    def until(self, probe: Callable[[], T], timeout: float = 20) -> T:
+        """What `eventually` gives; when it fails, the program's lines say why."""
         try:
-            return eventually(found, timeout)[-1]
-        except AssertionError:
-            raise AssertionError(f"no {text!r} in:\n" + "\n".join(self.lines)) from None
+            return eventually(probe, timeout)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; its lines:\n" + "\n".join(self.lines)) from None
 
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)

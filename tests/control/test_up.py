@@ -62,14 +62,14 @@ def test_everything_starts_from_nothing_comes_back_when_killed_and_stops(up_env,
     with running(command("up"), up_env) as board:
         key = key_in(board)
         store = RedisStore(lambda: read_address(home))
-        (worker,) = eventually(store.workers)
+        (worker,) = board.until(store.workers)
         health = ask(up_env, bare, "/api/v1/queues/health", key).json()
         assert health["workers"][0]["pid"] == worker.pid
 
         location = f"http://127.0.0.1:{up_env['CALLBOARD_API__PORT']}/api/v1/jobs"
         body = {"queue": "email-sync", "data": {"userId": "u1", "accountId": "nobody"}}
         job = bare.post(location, json=body, headers={"Authorization": f"Bearer {key}"}).json()
-        failed = eventually(lambda: settled(up_env, bare, f"/api/v1/jobs/{job['id']}", key))
+        failed = board.until(lambda: settled(up_env, bare, f"/api/v1/jobs/{job['id']}", key))
         assert failed["state"] == "failed"
         assert "There is no mailbox 'nobody'" in failed["failedReason"]
         assert failed["attemptsMade"] == 1
@@ -80,7 +80,7 @@ def test_everything_starts_from_nothing_comes_back_when_killed_and_stops(up_env,
         board.line_with("the server died; starting it again in 1 s")
         board.line_with("the server is back")
         board.line_with("worker ended with code")
-        (successor,) = eventually(lambda: [one for one in store.workers() if one.pid != worker.pid], 20)
+        (successor,) = board.until(lambda: [one for one in store.workers() if one.pid != worker.pid])
         assert ask(up_env, bare, "/api/v1/queues/health", key).json()["store"]["connected"]
         store.close()
 

@@ -1,0 +1,43 @@
+"""`callboard health`: what a container's health check asks. It exits with 0 or 1."""
+
+import typer
+
+app = typer.Typer(help="Whether a process of this host is well, for health checks.", no_args_is_help=True)
+
+ANSWER_S = 3.0
+
+
+@app.callback()
+def group() -> None:
+    """Whether a process of this host is well, for health checks."""
+
+
+@app.command()
+def api() -> None:
+    """Whether the API answers on this host."""
+    import httpx2
+
+    from control.api.serve import api_url
+    from jobs.errors import CallboardError
+    from settings import load_settings
+
+    settings = load_settings().api
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
+    url = f"{api_url(host, settings.port)}/healthz"
+    try:
+        httpx2.get(url, timeout=ANSWER_S, trust_env=False).raise_for_status()
+    except httpx2.HTTPError as error:
+        raise CallboardError(f"the API does not answer at {url} ({type(error).__name__})") from None
+
+
+@app.command()
+def worker() -> None:
+    """Whether a worker of this host keeps its lease in Redis."""
+    import socket
+
+    from actors.composition import compose
+    from jobs.errors import CallboardError
+
+    host = socket.gethostname()
+    if not any(worker.host == host for worker in compose().store.workers()):
+        raise CallboardError(f"no worker on {host} keeps a lease: see its log")

@@ -1,0 +1,78 @@
+"""Fixtures: an application of one's own, its jobs in memory or on the real server, and a worker on it."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dramatiq
+import pytest
+
+from actors.composition import App
+from broker.testing import FakeJobs, fake
+from database.engine import make_engine
+from database.migrations import migrate
+from jobs.memory import MemoryStore
+from settings import Settings
+
+StartWorker = Callable[[], dramatiq.Worker]
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with all tables and no rows, to be copied: migrating takes longer than most tests."""
+    file = tmp_path_factory.mktemp("database") / "callboard.db"
+    engine = make_engine(f"sqlite:///{file}")
+    migrate(engine)
+    engine.dispose()
+    return file
+
+
+@pytest.fixture
+def home(tmp_path: Path, empty_database: Path) -> Path:
+    shutil.copy(empty_database, tmp_path)
+    return tmp_path
+
+
+def make_app(monkeypatch: pytest.MonkeyPatch, store: MemoryStore | None = None, **settings: Any) -> App:
+    """An application to which `@actor` adds its actors from now on."""
+    app = App(Settings(**settings), store)
+    monkeypatch.setattr("dramatiq.broker.global_broker", app.broker)
+    return app
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch, home: Path) -> App:
+    """An application without a server. Declare actors, then send."""
+    return make_app(monkeypatch, MemoryStore(), home=home)
+
+
+@pytest.fixture
+def jobs(app: App) -> Iterator[FakeJobs]:
+    """`send()` records jobs; `jobs.run_all()` runs them."""
+    with fake(app.broker) as jobs:
+        yield jobs
+
+
+@pytest.fixture
+def real_app(monkeypatch: pytest.MonkeyPatch, home: Path, redis_url: str, namespace: str) -> Iterator[App]:
+    """An application whose jobs are on the real server."""
+    app = make_app(monkeypatch, home=home, redis={"url": redis_url, "namespace": namespace})
+    yield app
+    app.broker.close()
+    app.engine().dispose()
+
+
+@pytest.fixture
+def running_worker(real_app: App) -> Iterator[StartWorker]:
+    """Call it once the actors are declared: Dramatiq's own Worker runs them in threads of this process."""
+    workers: list[dramatiq.Worker] = []
+
+    def start() -> dramatiq.Worker:
+        workers.append(dramatiq.Worker(real_app.broker, worker_threads=4, worker_timeout=50))
+        workers[0].start()
+        return workers[0]
+
+    yield start
+    for worker in workers:
+        worker.stop(timeout=10_000)

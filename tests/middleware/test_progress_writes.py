@@ -1,0 +1,153 @@
+"""Progress is cheap to report and quick to be seen."""
+
+import threading
+import time
+from collections.abc import Mapping
+
+import orjson
+import pytest
+
+from actors.composition import App
+from actors.declare import actor
+from broker.redis_store import RedisStore
+from broker.testing import FakeJobs
+from jobs.errors import StoreUnavailable
+from jobs.model import Job
+from jobs.states import JobState
+from middleware.progress import WRITE_EVERY_S, progress
+from tests.fundamentals.stage import StartWorker
+from tests.middleware.steps import job_of
+from tests.waiting import eventually
+
+CALLS = 200_000
+
+
+def test_many_calls_cost_few_writes_and_the_last_always_arrives(
+    jobs: FakeJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes = []
+    write = jobs.store.report_progress
+
+    def counted(updates: Mapping[str, bytes]) -> None:
+        writes.append(updates)
+        write(updates)
+
+    monkeypatch.setattr(jobs.store, "report_progress", counted)
+
+    @actor
+    def long() -> None:
+        for done in range(CALLS):
+            progress(done, CALLS, f"row {done}")
+
+    message = long.send()
+    started = time.monotonic()
+    jobs.run_all()
+    most = (time.monotonic() - started) / WRITE_EVERY_S + 2
+
+    assert 1 <= len(writes) <= most
+    latest = orjson.loads(job_of(jobs, message).progress or b"")
+    assert latest == {"percent": 100, "done": CALLS - 1, "total": CALLS, "message": f"row {CALLS - 1}"}
+
+
+def test_progress_is_seen_elsewhere_in_under_200_ms(real_app: App, running_worker: StartWorker) -> None:
+    said: dict[int, float] = {}
+    go_on = {done: threading.Event() for done in (1, 2, 3)}
+
+    @actor
+    def long() -> None:
+        for done, event in go_on.items():
+            progress(done, 3)
+            said[done] = time.monotonic()
+            # The second is said while the first was just written: it has to wait its turn.
+            if done > 1:
+                assert event.wait(10)
+
+    running_worker()
+    message = long.send()
+    elsewhere = RedisStore(real_app.redis_address, real_app.settings.redis.namespace)
+
+    def seen(done: int) -> float:
+        def there() -> bool:
+            job = elsewhere.get(message.message_id)
+            return bool(job and job.progress) and orjson.loads(job.progress)["done"] >= done  # type: ignore
+
+        eventually(there, every=0.002)
+        return time.monotonic()
+
+    try:
+        for done in (2, 3):
+            assert seen(done) - said[done] < 0.2
+            go_on[done].set()
+    finally:
+        for event in go_on.values():
+            event.set()
+        elsewhere.close()
+
+
+def test_a_failed_attempt_keeps_the_progress_that_it_reached(jobs: FakeJobs) -> None:
+    @actor(attempts=1)
+    def half() -> None:
+        progress(50)
+        raise ValueError
+
+    message = half.send()
+    jobs.run_all()
+    assert orjson.loads(job_of(jobs, message).progress or b"")["percent"] == 50
+
+
+def test_a_job_that_says_nothing_has_no_progress_of_the_one_before(jobs: FakeJobs) -> None:
+    @actor
+    def loud() -> None:
+        progress(50)
+
+    @actor
+    def silent() -> None: ...
+
+    loud.send()
+    message = silent.send()
+    jobs.run_all()
+    assert job_of(jobs, message).progress is None
+
+
+def test_the_job_goes_on_while_the_store_cannot_take_progress(
+    jobs: FakeJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = threading.Event()
+
+    def away(updates: Mapping[str, bytes]) -> None:
+        tried.set()
+        raise StoreUnavailable("the server is away")
+
+    monkeypatch.setattr(jobs.store, "report_progress", away)
+
+    @actor
+    def long() -> None:
+        progress(40)
+        assert tried.wait(10)
+        tried.clear()
+        progress(80)
+        assert tried.wait(10), "a failed write does not end the writing"
+
+    message = long.send()
+    jobs.run_all()
+    job: Job = job_of(jobs, message)
+    assert job.state is JobState.COMPLETED
+    assert orjson.loads(job.progress or b"")["percent"] == 80
+
+
+def test_a_message_is_cut_and_what_json_cannot_hold_is_replaced(jobs: FakeJobs) -> None:
+    @actor
+    def long() -> None:
+        progress(1, message="half a pair: \ud83d " + "x" * 10_000)
+
+    message = long.send()
+    jobs.run_all()
+    told = orjson.loads(job_of(jobs, message).progress or b"")["message"]
+    assert told.startswith("half a pair: ? xxx")
+    assert len(told) == 200
+
+
+@pytest.mark.parametrize("total", [0, -1])
+def test_a_total_must_be_above_0(total: float) -> None:
+    with pytest.raises(ValueError, match="total must be above 0"):
+        progress(1, total)

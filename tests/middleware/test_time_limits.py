@@ -1,0 +1,46 @@
+"""An attempt has a time limit: the call's, the actor's, or the queue's."""
+
+import threading
+
+from actors.composition import App
+from actors.declare import actor
+from jobs.states import JobState
+from tests.fundamentals.stage import StartWorker
+from tests.waiting import eventually
+
+
+def test_the_queues_policy_is_the_limit_of_an_actor_that_names_none(app: App) -> None:
+    @actor
+    def pdf_generate(template: str) -> None: ...
+
+    @actor
+    def of_mine() -> None: ...
+
+    @actor(time_limit=1_500)
+    def quick() -> None: ...
+
+    limits = {name: made.options["time_limit"] for name, made in app.broker.actors.items()}
+    assert limits == {"pdf_generate": 60_000, "of_mine": 300_000, "quick": 1_500}
+
+
+def test_an_attempt_that_takes_longer_is_ended_and_counts_as_a_failure(
+    real_app: App, running_worker: StartWorker
+) -> None:
+    never = threading.Event()
+
+    @actor(attempts=1)
+    def endless() -> None:
+        while not never.wait(0.01):
+            pass
+
+    real_app.broker.emit_after("process_boot")  # as the `dramatiq` command does: starts the clock's thread
+    running_worker()
+    message = endless.send_with_options(time_limit=50)
+
+    def failed() -> bool:
+        job = real_app.store.get(message.message_id)
+        return (
+            job is not None and job.state is JobState.FAILED and b"TimeLimitExceeded" in (job.record or b"")
+        )
+
+    eventually(failed)
