@@ -140,7 +140,7 @@ class Lifecycle(dramatiq.Middleware):
             chores=chores,
         )
         self._listener = Listener(store, self._exchange)
-        self._relays = [Relay(store, sink(), name, owner) for name, sink in process.sinks.items()]
+        self._relays = [Relay(store, sink, name, owner) for name, sink in process.sinks.items()]
 
     def after_worker_boot(self, broker: dramatiq.Broker, worker: Worker) -> None:
         assert self._exchange is not None

@@ -7,6 +7,7 @@ stored it, so a database that is away for minutes loses nothing, and at most one
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from jobs.errors import CallboardError
 from jobs.events import EventSink
@@ -23,15 +24,19 @@ TRY_AGAIN_FIRST_S, TRY_AGAIN_LAST_S = 0.2, 5.0
 
 
 class Relay(threading.Thread):
-    """`reader` names the group that shares the events; `consumer` this process in it."""
+    """`reader` names the group that shares the events, `consumer` this process in it. `open_sink` is
+    called at the first event: a sink may be slow to import, and the worker need not wait for it."""
 
-    def __init__(self, store: JobStore, sink: EventSink, reader: str, consumer: str) -> None:
+    def __init__(
+        self, store: JobStore, open_sink: Callable[[], EventSink], reader: str, consumer: str
+    ) -> None:
         super().__init__(name=f"callboard-{reader}", daemon=True)
         self.beat = time.monotonic()
         #: Events that were written to the stream but not to the sink yet, as last seen.
         self.lag = 0
         self._store = store
-        self._sink = sink
+        self._open_sink = open_sink
+        self._sink: EventSink | None = None
         self._reader = reader
         self._consumer = consumer
         self._stopped = threading.Event()
@@ -65,6 +70,8 @@ class Relay(threading.Thread):
         # While the sink is away the same events are tried again, and no others are taken.
         count = len(self._in_hand)
         if count:
+            if self._sink is None:
+                self._sink = self._open_sink()
             self._sink.write(self._in_hand)
             self._store.ack_events(self._reader, [event.id for event in self._in_hand])
             self._in_hand = []

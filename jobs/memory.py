@@ -61,7 +61,7 @@ class MemoryStore(JobStore):
         self._clock = clock
         self._changed = threading.Condition(threading.RLock())
         self._records: dict[str, _Record] = {}
-        self._waiting: dict[str, list[tuple[str, int, int, str]]] = defaultdict(list)
+        self._waiting: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
         self._turn: deque[str] = deque()
         self._workers: dict[str, WorkerInfo] = {}
         self._leases: dict[str, int] = {}
@@ -130,8 +130,13 @@ class MemoryStore(JobStore):
                 return Fetched(again, now, self._next_due())
             jobs = self._take(request, now)
             self._requests[request.owner] = (request.token, [job.id for job in jobs])
-            more = tuple(queue for queue in request.queues if self._waiting[queue])
+            more = tuple(queue for queue, share in request.queues.items() if self._more(queue, share[1]))
             return Fetched(jobs, now, self._next_due(), more)
+
+    def _more(self, queue: str, cap: int | None) -> bool:
+        """Whether jobs are left over that a cap over all workers does not hold back."""
+        held_back = cap is not None and self._count(queue, JobState.ACTIVE) >= cap
+        return bool(self._waiting[queue]) and not held_back
 
     def _take(self, request: FetchRequest, now: int) -> list[FetchedJob]:
         taken: list[FetchedJob] = []
@@ -141,7 +146,7 @@ class MemoryStore(JobStore):
                 share = min(share, cap - self._count(queue, JobState.ACTIVE))
             share = min(share, request.credits - len(taken))
             for _ in range(max(0, min(share, len(self._waiting[queue])))):
-                _, _, _, job_id = self._waiting[queue].pop(0)
+                _, _, job_id = self._waiting[queue].pop(0)
                 record = self._records[job_id]
                 self._change(
                     record,
@@ -178,10 +183,9 @@ class MemoryStore(JobStore):
             record.job = replace(record.job, progress=verdict.progress)
         if verdict.record is not None:
             record.job = replace(record.job, record=verdict.record)
-        started = job.started_at
         state = self._apply(record, verdict, now)
         if verdict.outcome is not Outcome.RETURNED:
-            self._emit(replace(record.job, owner=owner, started_at=started), verdict, state, now)
+            self._emit(job, verdict, state, now)
         if verdict.outcome is Outcome.COMPLETED and verdict.keep is not None:
             self._keep_newest(job.queue, verdict.keep, now)
         return Settled.STORED
@@ -270,7 +274,7 @@ class MemoryStore(JobStore):
             self._change(record, JobState.WAITING, ready_at=now, owner=None)
             self._line_up(record)
             state = JobState.WAITING
-        self._emit(replace(record.job, owner=before.owner, started_at=before.started_at), verdict, state, now)
+        self._emit(before, verdict, state, now)
 
     def leave(self, owner: str) -> None:
         with self._changed:
@@ -326,7 +330,7 @@ class MemoryStore(JobStore):
 
     def _stats_of(self, queue: str) -> QueueStats:
         totals, oldest = self._totals[queue], None
-        ready = [self._records[entry[3]].job.ready_at or 0 for entry in self._waiting[queue]]
+        ready = [self._records[entry[2]].job.ready_at or 0 for entry in self._waiting[queue]]
         if ready:
             oldest = max(0, self._clock() - min(ready))
         return QueueStats(
@@ -469,6 +473,7 @@ class MemoryStore(JobStore):
         )
 
     def _emit(self, job: Job, verdict: Verdict, state: JobState, now: int) -> None:
+        """`job` as it was while it ran; `state` is what follows."""
         self._event_sequence += 1
         self._stream.events.append(
             Event(
@@ -479,8 +484,7 @@ class MemoryStore(JobStore):
                 lane=job.lane,
                 outcome=verdict.outcome,
                 state=state,
-                attempt=job.attempts
-                + (verdict.outcome is Outcome.INTERRUPTED and state is not JobState.FAILED),
+                attempt=job.attempts,
                 token=verdict.token,
                 owner=job.owner or "",
                 created_at=job.created_at,
@@ -509,10 +513,9 @@ class MemoryStore(JobStore):
             self._markers.popitem(last=False)
 
 
-def _place(record: _Record) -> tuple[str, int, int, str]:
-    """A job's place in its queue: lane, priority, sequence, id."""
-    job = record.job
-    return (job.lane, job.priority, record.sequence, job.id)
+def _place(record: _Record) -> tuple[int, int, str]:
+    """A job's place in its queue: priority, sequence, id. One lane per queue for now."""
+    return (record.job.priority, record.sequence, record.job.id)
 
 
 def describe_failure(kind: str, message: str) -> bytes:

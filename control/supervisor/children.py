@@ -32,6 +32,7 @@ class Child:
         self._terminal = terminal
         self._on_exit = on_exit
         self._process: subprocess.Popen[str] | None = None
+        self._lifeline: int | None = None
         self._started = 0.0
         self._failures = 0
 
@@ -44,21 +45,27 @@ class Child:
         return self._process.pid if self._process else None
 
     def start(self) -> None:
-        """Start the process. Call it from the main thread: the leash is tied to the thread."""
-        leash = (sys.executable, "-m", "control.supervisor.leash", str(os.getpid()))
+        """Start the process."""
         self.restart_at = None
         self._started = time.monotonic()
-        self._process = subprocess.Popen(  # noqa: S603 - a list of our own words, no shell
-            [*leash, *self.spec.argv],
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **self.spec.env},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,
-        )
+        self._let_go()
+        watched, self._lifeline = os.pipe()
+        leash = (sys.executable, "-m", "control.supervisor.leash", str(watched))
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - a list of our own words, no shell
+                [*leash, *self.spec.argv],
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **self.spec.env},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                start_new_session=True,
+                pass_fds=(watched,),
+            )
+        finally:
+            os.close(watched)
         threading.Thread(target=self._pass_lines, args=(self._process,), daemon=True).start()
         threading.Thread(target=self._await_exit, args=(self._process,), daemon=True).start()
 
@@ -70,6 +77,7 @@ class Child:
     def kill(self) -> None:
         """End it and all that it started, at once."""
         self._signal_group(signal.SIGKILL)
+        self._let_go()
 
     def note_exit(self) -> str:
         """Take in that it ended: plan the restart, and say in one line what happened."""
@@ -83,6 +91,12 @@ class Child:
         wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(self._failures - 1, 10))
         self.restart_at = time.monotonic() + wait
         return f"{self.spec.name} {_reason(process.returncode)} after {lived:.0f} s; again in {wait:.0f} s"
+
+    def _let_go(self) -> None:
+        """Close the pipe that the watcher of the last start waits on; that watcher was ended before."""
+        if self._lifeline is not None:
+            os.close(self._lifeline)
+            self._lifeline = None
 
     def _signal_group(self, number: signal.Signals) -> None:
         if self._process is None:

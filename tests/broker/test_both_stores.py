@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 import redis
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
@@ -26,7 +26,7 @@ DEAD = "dead-letter"
 LONG, LONGER = 600_000, 1_200_000  # never over while a test runs
 queues = st.sampled_from(QUEUES)
 owners = st.sampled_from(["w1", "w2", "doomed"])
-ids = st.sampled_from([f"job-{n}" for n in range(12)])
+ids = st.sampled_from([f"job-{n}" for n in range(8)])
 ends = st.sampled_from([outcome for outcome in Outcome if outcome is not Outcome.LOST])
 
 
@@ -187,7 +187,7 @@ class BothStores(RuleBasedStateMachine):
 
     @invariant()
     def both_know_the_same_jobs(self) -> None:
-        for number in range(12):
+        for number in range(8):
             ours, theirs = self.redis.get(f"job-{number}"), self.memory.get(f"job-{number}")
             assert (ours and seen(ours)) == (theirs and seen(theirs))
         for owner in ("w1", "w2", "doomed"):
@@ -236,6 +236,7 @@ def test_both_stores_agree_after_every_step(redis_address: RedisAddress) -> None
             stateful_step_count=30,
             deadline=None,
             database=None,
+            phases=[Phase.generate],  # thirty steps are short enough to read as they are
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -21,6 +21,16 @@ signal.signal(signal.SIGTERM, lambda *_: print("no", flush=True))
 print("pid", os.getpid(), flush=True)
 while True: signal.pause()
 """
+#: Writes each signal it gets into FILE, and ends when no second one came for a while.
+COUNTING = """
+import os, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+print("pid", os.getpid(), flush=True)
+told, timeout = open(FILE, "w"), 30
+while got := signal.sigtimedwait([signal.SIGTERM], timeout):
+    told.write("SIGTERM ")
+    timeout = 0.5
+"""
 BROKEN = "raise SystemExit(3)"
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pytest
 
 from control.supervisor.lock import AlreadyUp, only_one
 from tests.control.running import Running, running
-from tests.control.supervised import BROKEN, POLITE, STUBBORN
+from tests.control.supervised import BROKEN, COUNTING, POLITE, STUBBORN
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.faults
@@ -94,15 +94,14 @@ def test_a_second_ctrl_c_hurries():
         eventually(lambda: not psutil.pid_exists(child))
 
 
-if sys.platform == "linux":  # which alone can tie a child to its parent
+def test_children_of_a_killed_supervisor_are_told_to_stop_once(tmp_path):
+    with supervised(worker=COUNTING.replace("FILE", repr(str(tmp_path / "told")))) as run:
+        child = pid_of(run, "worker")
 
-    def test_children_of_a_killed_supervisor_are_told_to_stop():
-        with supervised(worker=POLITE) as run:
-            child = pid_of(run, "worker")
+        run.send(signal.SIGKILL)
 
-            run.send(signal.SIGKILL)
-
-            eventually(lambda: not psutil.pid_exists(child))
+        eventually(lambda: not psutil.pid_exists(child))
+    assert (tmp_path / "told").read_text() == "SIGTERM "
 
 
 def test_only_one_supervisor_runs_in_a_home(tmp_path):

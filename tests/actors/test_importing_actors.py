@@ -1,0 +1,122 @@
+"""`import actors` declares everything and touches nothing: no server, no database, no network, no file."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+WATCHED_IMPORT = """
+import json, os, sys
+inside = tuple(os.path.realpath(p) for p in {sys.prefix, sys.base_prefix, os.getcwd(), *filter(None, sys.path)})
+broken = []
+def watch(event, args):
+    if event in ("socket.connect", "socket.bind", "socket.getaddrinfo", "sqlite3.connect", "subprocess.Popen"):
+        broken.append([event, str(args[-1])])
+    elif event == "open" and isinstance(args[0], (str, bytes)):
+        path, flags = os.path.realpath(os.fsdecode(args[0])), args[2] or 0
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) or not path.startswith(inside):
+            broken.append([event, path])
+    elif event in ("os.mkdir", "os.remove", "os.rename"):
+        broken.append([event, str(args[0])])
+sys.addaudithook(watch)
+import actors
+print(json.dumps({
+    "broken": broken,
+    "actors": sorted(actors.app.broker.actors),
+    "heavy": sorted(heavy & set(sys.modules)),
+}))
+"""
+HEAVY = {"typst", "xlsxwriter", "imap_tools", "httpx2", "httpcore2", "sqlalchemy", "alembic", "psycopg"}
+
+
+def run(code: str, cwd: Path, **environment: str) -> dict[str, Any]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("REDIS", "CALLBOARD"))}
+    finished = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=cwd,
+        env=clean | {"PYTHONDONTWRITEBYTECODE": "1"} | environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    return dict(json.loads(finished.stdout))
+
+
+@pytest.mark.parametrize("configured", [True, False], ids=["servers that are down", "nothing configured"])
+def test_it_does_no_input_or_output_and_loads_nothing_heavy(tmp_path: Path, configured: bool) -> None:
+    environment = {"CALLBOARD_HOME": str(tmp_path / "home")}
+    if configured:
+        environment |= {
+            "REDIS_URL": "redis://127.0.0.1:1/0",
+            "DATABASE_URL": "postgresql://nobody:nothing@127.0.0.1:1/none",
+        }
+    said = run(f"heavy = {HEAVY!r}\n" + WATCHED_IMPORT, ROOT, **environment)
+
+    assert said["broken"] == []
+    assert said["heavy"] == []
+    assert {"email_sync", "report_generate", "webhook_deliver"} <= set(said["actors"])
+    assert not (tmp_path / "home").exists()
+
+
+NEW_ACTOR = '''
+from datetime import date
+
+from actors.declare import actor
+
+
+@actor(priority=2)
+def rent_reminder(tenancy: str, due: date, copies: int = 1) -> None:
+    """Remind a tenant."""
+'''
+ASK = """
+import json
+from actors import app
+made = app.broker.get_actor("rent_reminder")
+rules = app.rules_of(made.queue_name)
+print(json.dumps({
+    "queue": made.queue_name, "limit": made.options["time_limit"], "priority": made.options["priority"],
+    "schema": app.schema("rent_reminder"), "attempts": rules.attempts, "backoff": rules.backoff.delay_ms,
+    "actors": sorted(app.broker.actors),
+}))
+"""
+
+
+@pytest.fixture
+def copied_house(tmp_path: Path) -> Path:
+    """A folder with a copy of the actors, which comes before the real one on the path."""
+    shutil.copytree(ROOT / "actors", tmp_path / "actors", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def test_adding_an_actor_is_one_file_with_one_function(copied_house: Path) -> None:
+    (copied_house / "actors" / "tenancies.py").write_text(NEW_ACTOR)
+    (copied_house / "callboard.toml").write_text('[queues.rent-reminder]\nattempts = 7\ntimeout = "90s"\n')
+    said = run(ASK, copied_house)
+
+    assert said["actors"] == ["email_sync", "rent_reminder", "report_generate", "webhook_deliver"]
+    assert (said["queue"], said["priority"]) == ("rent-reminder", 2)
+    assert (said["attempts"], said["limit"]) == (7, 90_000), "from the settings"
+    assert said["backoff"] == 1_000, "and what they leave out from the defaults"
+    assert said["schema"]["required"] == ["tenancy", "due"]
+    assert said["schema"]["properties"]["due"]["format"] == "date"
+
+
+def test_a_policy_for_a_queue_that_no_actor_has_is_refused_with_the_nearest_name(copied_house: Path) -> None:
+    (copied_house / "actors" / "tenancies.py").write_text(NEW_ACTOR)
+    (copied_house / "callboard.toml").write_text("[queues.rent-remindr]\nattempts = 7\n")
+    said = run(
+        "import json\nfrom settings import SettingsError\n"
+        "try:\n    import actors\nexcept SettingsError as error:\n    print(json.dumps({'said': str(error)}))",
+        copied_house,
+    )
+    assert "queues.rent-remindr is a policy for a queue that no actor has" in said["said"]
+    assert "rent-reminder" in said["said"]
