@@ -47,12 +47,13 @@ class LeaseKeeper(threading.Thread):
         self._services = services
         self._end_process = end_process
         self._stopped = threading.Event()
+        self._winding_down = False
         self._helper: subprocess.Popen[bytes] | None = None
 
     def run(self) -> None:
         try:
             while not self._stopped.is_set():
-                fault = self._fault()
+                fault = None if self._winding_down else self._fault()
                 if fault:
                     self._break(fault)
                     return
@@ -67,6 +68,10 @@ class LeaseKeeper(threading.Thread):
             helper, self._helper = self._helper, None
             if helper is not None:
                 _close(helper)
+
+    def wind_down(self) -> None:
+        """The services are about to end on purpose; the lease is kept until `stop`."""
+        self._winding_down = True
 
     def stop(self) -> None:
         """End the helper. The lease itself is ended by the store's `leave`."""

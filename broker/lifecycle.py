@@ -226,6 +226,8 @@ class Lifecycle(dramatiq.Middleware):
 
     def _end_threads(self, exchange: Exchange) -> None:
         assert self._listener is not None
+        if self._keeper is not None:
+            self._keeper.wind_down()
         self._listener.stop()
         for relay in self._relays:
             relay.stop()

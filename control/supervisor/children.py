@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from control.supervisor.output import Terminal
 
 FIRST_WAIT, LONGEST_WAIT, HEALTHY_AFTER = 1.0, 30.0, 60.0  # seconds
+LAST_WORDS = 1.0  # seconds to read what an ended process wrote; a fork may hold its output open
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,9 @@ class Child:
             )
         finally:
             os.close(watched)
-        threading.Thread(target=self._pass_lines, args=(self._process,), daemon=True).start()
-        threading.Thread(target=self._await_exit, args=(self._process,), daemon=True).start()
+        lines = threading.Thread(target=self._pass_lines, args=(self._process,), daemon=True)
+        lines.start()
+        threading.Thread(target=self._await_exit, args=(self._process, lines), daemon=True).start()
 
     def stop(self) -> None:
         """Ask it to finish. Only the leader is told: a second SIGTERM makes Dramatiq's forks give up."""
@@ -112,8 +114,9 @@ class Child:
             for line in process.stdout:
                 self._terminal.line(self.spec.name, line.rstrip("\n"))
 
-    def _await_exit(self, process: subprocess.Popen[str]) -> None:
+    def _await_exit(self, process: subprocess.Popen[str], lines: threading.Thread) -> None:
         process.wait()
+        lines.join(LAST_WORDS)
         self._on_exit(self)
 
 

@@ -14,10 +14,12 @@ ROOT = Path(__file__).parents[2]
 
 WATCHED_IMPORT = """
 import json, os, sys
-inside = tuple(os.path.realpath(p) for p in {sys.prefix, sys.base_prefix, os.getcwd(), *filter(None, sys.path)})
+code = {sys.prefix, sys.base_prefix, os.getcwd(), *filter(None, sys.path)}
+inside = tuple(os.path.realpath(folder) for folder in code)
+forbidden = ("socket.connect", "socket.bind", "socket.getaddrinfo", "sqlite3.connect", "subprocess.Popen")
 broken = []
 def watch(event, args):
-    if event in ("socket.connect", "socket.bind", "socket.getaddrinfo", "sqlite3.connect", "subprocess.Popen"):
+    if event in forbidden:
         broken.append([event, str(args[-1])])
     elif event == "open" and isinstance(args[0], (str, bytes)):
         path, flags = os.path.realpath(os.fsdecode(args[0])), args[2] or 0
@@ -88,6 +90,14 @@ print(json.dumps({
     "actors": sorted(app.broker.actors),
 }))
 """
+REFUSED = """
+import json
+from settings import SettingsError
+try:
+    import actors
+except SettingsError as error:
+    print(json.dumps({"said": str(error)}))
+"""
 
 
 @pytest.fixture
@@ -99,7 +109,7 @@ def copied_house(tmp_path: Path) -> Path:
 
 def test_adding_an_actor_is_one_file_with_one_function(copied_house: Path) -> None:
     (copied_house / "actors" / "tenancies.py").write_text(NEW_ACTOR)
-    (copied_house / "callboard.toml").write_text('[queues.rent-reminder]\nattempts = 7\ntimeout = "90s"\n')
+    (copied_house / "callboard.toml").write_text('[queues.rent-reminder]\nattempts = 7\ntimeout_ms = "90s"\n')
     said = run(ASK, copied_house)
 
     assert said["actors"] == ["email_sync", "rent_reminder", "report_generate", "webhook_deliver"]
@@ -113,10 +123,6 @@ def test_adding_an_actor_is_one_file_with_one_function(copied_house: Path) -> No
 def test_a_policy_for_a_queue_that_no_actor_has_is_refused_with_the_nearest_name(copied_house: Path) -> None:
     (copied_house / "actors" / "tenancies.py").write_text(NEW_ACTOR)
     (copied_house / "callboard.toml").write_text("[queues.rent-remindr]\nattempts = 7\n")
-    said = run(
-        "import json\nfrom settings import SettingsError\n"
-        "try:\n    import actors\nexcept SettingsError as error:\n    print(json.dumps({'said': str(error)}))",
-        copied_house,
-    )
+    said = run(REFUSED, copied_house)
     assert "queues.rent-remindr is a policy for a queue that no actor has" in said["said"]
     assert "rent-reminder" in said["said"]

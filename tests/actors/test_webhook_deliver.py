@@ -8,6 +8,7 @@ from actors.composition import App
 from actors.webhooks import webhook_deliver
 from broker.testing import FakeJobs
 from database.deliveries import Deliveries
+from jobs.errors import InvalidPayload
 from jobs.model import Job
 from jobs.states import JobState
 from tests.actors.conftest import SetUp, endpoint, from_json, receiving
@@ -125,7 +126,5 @@ def test_an_endpoint_that_the_settings_do_not_know_is_a_permanent_failure(jobs: 
 
 @pytest.mark.parametrize("data", [None, [], "text"])
 def test_data_is_an_object(jobs: FakeJobs, data: Any) -> None:
-    from jobs.errors import InvalidPayload
-
     with pytest.raises(InvalidPayload, match="data: input should be a valid dictionary"):
         webhook_deliver.send("shop", "invoice.paid", data)
