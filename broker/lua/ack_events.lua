@@ -5,8 +5,9 @@
 -- EVENTS: none
 -- OOM: allowed
 -- INCLUDE:
-for i = first_event, #ARGV do
-  redis.call('XACK', events, reader, ARGV[i])
+local CHUNK = 1000 -- well under what Lua can unpack
+for i = first_event, #ARGV, CHUNK do
+  redis.call('XACK', events, reader, unpack(ARGV, i, math.min(i + CHUNK - 1, #ARGV)))
 end
 
 local function before(a, b)

@@ -17,18 +17,17 @@ if backlog >= math.min(UNREAD, tonumber(events_cap)) then
     return redis.error_reply('FULL the event stream has reached its cap; no reader keeps up with it')
   end
 end
-local now = now_ms()
 local count = #ARGV - first_job + 1
 local number = redis.call('INCRBY', sequence, count) - count
 local answers, woken = {}, {}
 for i = 1, count do
   local job = cmsgpack.unpack(ARGV[first_job + i - 1])
   local id = job[1]
+  local due = job[8] >= 0 and job[8] or now + job[7]
   local marked = redis.call('ZSCORE', markers, id)
-  if redis.call('HEXISTS', meta, id) == 1 or (marked and tonumber(marked) > now) then
+  if (marked and tonumber(marked) > now) or redis.call('HEXISTS', meta, id) == 1 then
     answers[i] = 0
   else
-    local due = job[8] >= 0 and job[8] or now + job[7]
     local record = { 'waiting', job[2], job[3], job[4], job[5], number + i, now, job[6], 0, 0, now, 0, 0, 0, '', 0, 0, 0, '' }
     redis.call('HSET', payload, id, job[9])
     if due > now then

@@ -8,7 +8,6 @@
 -- `shares` is " queue=most/cap" for each queue of the process: how many more it may start, and the cap
 -- over all workers (or -). `request` makes a repeated fetch return the jobs of the first.
 local PROMOTE_QUEUES, PROMOTE_JOBS = 16, 100
-local now = now_ms()
 local touched, capped = {}, {}
 
 for _, queue in ipairs(redis.call('ZRANGEBYSCORE', clock, '-inf', now, 'LIMIT', 0, PROMOTE_QUEUES)) do
@@ -34,9 +33,9 @@ end
 redis.call('ZADD', leases, now + tonumber(lease_ms), owner)
 local reply = { now, -1, {} }
 
-local function give(id, record)
+local function give(id, packed)
   local n = #reply
-  reply[n + 1], reply[n + 2], reply[n + 3] = id, cmsgpack.pack(record), redis.call('HGET', payload, id)
+  reply[n + 1], reply[n + 2], reply[n + 3] = id, packed, redis.call('HGET', payload, id)
 end
 
 local last = redis.call('HGET', requests, owner)
@@ -44,7 +43,7 @@ last = last and cmsgpack.unpack(last) or {}
 if last[1] == request then
   for i = 2, #last do
     local record = load_record(last[i])
-    if record and record[STATE] == 'active' and record[OWNER] == owner then give(last[i], record) end
+    if record and record[STATE] == 'active' and record[OWNER] == owner then give(last[i], cmsgpack.pack(record)) end
   end
 else
   local left, given = tonumber(credits), { request }
@@ -70,18 +69,18 @@ else
             record[DELIVERIES] = record[DELIVERIES] + 1
             record[OWNER] = owner
             record[STARTED] = now
-            save_record(id, record)
+            local packed = save_record(id, record)
             taken[i] = member
             started[2 * i - 1], started[2 * i] = 0, active_place(record, id)
             owned[2 * i - 1], owned[2 * i] = 0, held_place(owner, id)
             given[#given + 1] = id
-            give(id, record)
+            give(id, packed)
           end
           if #members > 0 then
             redis.call('ZREM', waiting, unpack(taken))
             redis.call('ZADD', active, unpack(started))
             redis.call('ZADD', held, unpack(owned))
-            redis.call('ZADD', ready, now_us(), queue)
+            redis.call('ZADD', ready, now_us, queue)
             left = left - #members
           end
         end

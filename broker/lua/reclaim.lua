@@ -7,7 +7,6 @@
 -- INCLUDE: clock, record, places, line_up, settlement
 -- A job that lost its lease `max_lost` times, or on its last attempt, is dead-lettered with `reason`.
 local OWNERS = 16
-local now = now_ms()
 local left, queues = tonumber(most), {}
 
 for _, owner in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, OWNERS)) do

@@ -5,7 +5,6 @@
 -- EVENTS: none
 -- OOM: allowed
 -- INCLUDE: clock
-local now = now_ms()
 redis.call('HSET', workers, owner, info)
 redis.call('ZADD', leases, now + tonumber(lease_ms), owner)
 return now

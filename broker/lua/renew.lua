@@ -6,5 +6,5 @@
 -- OOM: allowed
 -- INCLUDE: clock
 if not redis.call('ZSCORE', leases, owner) then return 0 end
-redis.call('ZADD', leases, now_ms() + tonumber(lease_ms), owner)
+redis.call('ZADD', leases, now + tonumber(lease_ms), owner)
 return 1

@@ -8,7 +8,6 @@
 -- A verdict is packed as id, token, outcome, delay, record or false, detail, progress or false, dead-letter
 -- queue and how many completed jobs the queue keeps (or -1).
 local INTERRUPTED_NOT_BEFORE_MS, MAX_INTERRUPTIONS, REMOVE_AT_ONCE = 2000, 10, 100
-local now = now_ms()
 local answers, keeps = {}, {}
 
 for i = first_verdict, #ARGV do

@@ -5,7 +5,6 @@
 -- EVENTS: none
 -- OOM: allowed
 -- INCLUDE: clock, record, places
-local now = now_ms()
 local reply = {}
 for i = first_queue, #ARGV do
   local queue = ARGV[i]

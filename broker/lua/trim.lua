@@ -6,7 +6,6 @@
 -- OOM: allowed
 -- INCLUDE: clock, record, places, removal
 -- Rules come in threes: queue, ages in ms of completed (or cancelled) and of failed jobs.
-local now = now_ms()
 local removed = 0
 
 local function remove_before(set, queue, age)

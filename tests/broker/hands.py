@@ -84,7 +84,7 @@ class Hands:
 
 
 @contextmanager
-def at_work(*all_hands: Hands, listening: bool = True) -> Iterator[None]:
+def at_work(*all_hands: Hands, listening: bool = False) -> Iterator[None]:
     """Start them, and end them in the end."""
     for hands in all_hands:
         hands.start(listening=listening)

@@ -134,7 +134,7 @@ def test_the_end_says_when_verdicts_could_not_be_sent(
 ) -> None:
     hands = Hands(flaky, threads=1)
     flaky.enqueue([a_job("one")])
-    with at_work(hands, listening=False):
+    with at_work(hands):
         eventually(lambda: hands.ids == ["one"])
         hands.exchange.stop_fetching()
 

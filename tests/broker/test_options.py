@@ -60,7 +60,7 @@ def test_what_makes_sense_is_taken(name: str, value: object) -> None:
     [
         ("priority", 0),
         ("priority", 11),
-        ("priority", "1"),
+        ("priority", "high"),
         ("priority", 1.0),
         ("priority", True),
         ("attempts", 0),

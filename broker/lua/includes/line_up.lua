@@ -3,7 +3,7 @@ local function line_up(record, id)
   record[STATE] = 'waiting'
   record[DUE] = 0
   redis.call('ZADD', waiting, 0, waiting_place(record, id))
-  redis.call('ZADD', ready, 'NX', now_us(), record[QUEUE])
+  redis.call('ZADD', ready, 'NX', now_us, record[QUEUE])
 end
 
 local LAST_TIME = 9999999999999

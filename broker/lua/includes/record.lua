@@ -13,5 +13,7 @@ local function load_record(id)
 end
 
 local function save_record(id, record)
-  redis.call('HSET', meta, id, cmsgpack.pack(record))
+  local packed = cmsgpack.pack(record)
+  redis.call('HSET', meta, id, packed)
+  return packed
 end
