@@ -26,6 +26,8 @@ LINGER_S = 0.002
 POLL_S = 4.0
 #: Between two offers of work to idle processes, in seconds.
 WAKE_OTHERS_S, NOBODY_IDLE_S = 0.02, 0.25
+#: Outcomes after which a job waits again, here or for its time.
+PUT_BACK = frozenset({Outcome.RETRY, Outcome.RETURNED, Outcome.INTERRUPTED})
 TRY_AGAIN_FIRST_S, TRY_AGAIN_LAST_S = 0.1, 1.0
 
 
@@ -62,6 +64,7 @@ class Exchange(threading.Thread):
         self._look_at = 0.0
         self._chores_at = 0.0
         self._wake_others_at = 0.0
+        self._offers: set[str] = set()
         self._ending = False
 
     # For other threads
@@ -122,12 +125,14 @@ class Exchange(threading.Thread):
         except BaseException:
             self.holdings.not_sent()
             raise
-        self.holdings.sent()
+        queues = self.holdings.sent()
         for verdict, answer in zip(verdicts, settled, strict=True):
             if answer is Settled.REFUSED:
                 logger.warning("Job %s was run elsewhere: its lease had been lost.", verdict.id)
-        returned = any(verdict.outcome is Outcome.RETURNED for verdict in verdicts)
-        self._wake_others(fetched, returned=returned)
+        # What was put back, or a place under a cap that we do not fill ourselves, is news to idle processes.
+        if fetched is None or any(verdict.outcome in PUT_BACK for verdict in verdicts):
+            self._offers |= queues
+        self._wake_others(fetched)
 
     def _call(self, verdicts: list[Verdict]) -> tuple[list[Settled], Fetched | None]:
         request = None
@@ -147,17 +152,18 @@ class Exchange(threading.Thread):
             self._start_job(proxy)
         return settled, fetched
 
-    def _wake_others(self, fetched: Fetched | None, *, returned: bool) -> None:
+    def _wake_others(self, fetched: Fetched | None) -> None:
         """Offer to an idle process what this one cannot start now."""
         more = set(fetched.more) if fetched else set()
         open_queues = set(self.holdings.open_queues())
         if more & open_queues:
             self._look = True
-        offered = more - open_queues
+        self._offers |= more - open_queues
         now = time.monotonic()
-        if offered and (returned or now >= self._wake_others_at):
+        if self._offers and now >= self._wake_others_at:
             # Where the last offer still lies, nobody is idle; asking again soon would only cost.
-            taken = self._store.wake(offered)
+            taken = self._store.wake(self._offers)
+            self._offers = set()
             self._wake_others_at = now + (WAKE_OTHERS_S if taken else NOBODY_IDLE_S)
 
     def _sleep(self) -> None:
@@ -174,6 +180,8 @@ class Exchange(threading.Thread):
             until = min(until, now + LINGER_S)
         if self.holdings.ahead:
             until = min(until, now + 0.010)
+        if self._offers:
+            until = min(until, self._wake_others_at)
         self._pause(until - now)
         self.hungry.clear()
 

@@ -33,6 +33,8 @@ class Holdings:
         self._ahead_of: Counter[str] = Counter()
         self._outbox: deque[Verdict] = deque()
         self._sending: tuple[Verdict, ...] = ()
+        self._queues_of_outbox: set[str] = set()
+        self._queues_of_sending: set[str] = set()
         self._accepting = True
 
     def serve(self, queue: str) -> None:
@@ -49,6 +51,7 @@ class Holdings:
             self._running_of[proxy.queue_name] -= 1
             self._pace.observe(now - proxy.started)
             self._outbox.append(verdict)
+            self._queues_of_outbox.add(proxy.queue_name)
             following = self._next(now) if self._ahead else None
             return following, len(self._outbox) >= SEND_AT or len(self._ahead) < self._threads
 
@@ -89,10 +92,15 @@ class Holdings:
         with self._lock:
             taken = [self._outbox.popleft() for _ in range(min(most, len(self._outbox)))]
             self._sending = tuple(taken)
+            self._queues_of_sending |= self._queues_of_outbox
+            self._queues_of_outbox = set()
             return taken
 
-    def sent(self) -> None:
+    def sent(self) -> set[str]:
+        """The store has the verdicts; returns their queues."""
+        queues, self._queues_of_sending = self._queues_of_sending, set()
         self._sending = ()
+        return queues
 
     def not_sent(self) -> None:
         """The store did not answer: keep the verdicts, in their order."""
@@ -121,7 +129,13 @@ class Holdings:
             running = list(self._running.values())
             self._running.clear()
             self._running_of.clear()
-            self._outbox.extend(Verdict(p.job.id, p.job.token, Outcome.INTERRUPTED) for p in running)
+            for proxy in running:
+                # Interrupted once too often it is a dead letter.
+                dead_letter = self._rules[proxy.queue_name].dead_letter
+                self._outbox.append(
+                    Verdict(proxy.job.id, proxy.job.token, Outcome.INTERRUPTED, dead_letter=dead_letter)
+                )
+                self._queues_of_outbox.add(proxy.queue_name)
             return running
 
     # For anyone
@@ -181,3 +195,4 @@ class Holdings:
             self._ahead.remove(proxy)
             self._ahead_of[proxy.queue_name] -= 1
             self._outbox.append(Verdict(proxy.job.id, proxy.job.token, Outcome.RETURNED))
+            self._queues_of_outbox.add(proxy.queue_name)

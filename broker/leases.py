@@ -53,7 +53,7 @@ class LeaseKeeper(threading.Thread):
     def run(self) -> None:
         try:
             while not self._stopped.is_set():
-                fault = None if self._winding_down else self._fault()
+                fault = self._fault()
                 if fault:
                     self._break(fault)
                     return
@@ -84,6 +84,11 @@ class LeaseKeeper(threading.Thread):
         self._end_process(EXIT_BROKEN)
 
     def _fault(self) -> str | None:
+        if not threading.main_thread().is_alive():
+            # A second stop signal ends Dramatiq's main thread, and the interpreter then waits for ever.
+            return "The main thread has ended"
+        if self._winding_down:
+            return None
         now = time.monotonic()
         for name, thread in self._services().items():
             if not thread.is_alive():

@@ -24,6 +24,7 @@ from broker.exchange import Exchange
 from broker.holdings import Holdings
 from broker.leases import WEDGED_S, LeaseKeeper
 from broker.listener import Listener
+from broker.logs import keep_arguments_out
 from broker.proxy import JobProxy
 from broker.relay import Relay
 from broker.verdicts import verdict_of
@@ -92,6 +93,7 @@ class Lifecycle(dramatiq.Middleware):
     # Boot
 
     def before_worker_boot(self, broker: dramatiq.Broker, worker: Worker) -> None:
+        keep_arguments_out()
         process = self._process
         if process.threads:
             worker.worker_threads = process.threads  # WORKER_CONCURRENCY wins over -t

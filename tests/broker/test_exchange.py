@@ -35,7 +35,9 @@ class Flaky(MemoryStore):
         self.answers += answers
         return answers
 
-    def _over_the_wire(self, call: Callable[[], tuple[list[Settled], Fetched]]) -> tuple[list[Settled], Fetched]:
+    def _over_the_wire(
+        self, call: Callable[[], tuple[list[Settled], Fetched]]
+    ) -> tuple[list[Settled], Fetched]:
         self.trips += 1
         if self.away:
             self.away -= 1
@@ -129,9 +131,7 @@ def test_the_end_waits_until_the_last_verdict_is_stored(flaky: Flaky) -> None:
     assert flaky.get("two").state is JobState.WAITING  # type: ignore[union-attr]
 
 
-def test_the_end_says_when_verdicts_could_not_be_sent(
-    flaky: Flaky, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_end_says_when_verdicts_could_not_be_sent(flaky: Flaky, monkeypatch: pytest.MonkeyPatch) -> None:
     hands = Hands(flaky, threads=1)
     flaky.enqueue([a_job("one")])
     with at_work(hands):
@@ -192,5 +192,3 @@ def test_what_the_server_gave_but_never_arrived_is_handed_back(store: RedisStore
     assert found is not None
     assert (found.state, found.attempts) == (JobState.WAITING, 0)
     assert [worker.owner for worker in store.workers()] == [owner]
-
-
