@@ -98,7 +98,10 @@ class LeaseKeeper(threading.Thread):
         return None
 
     def _feed(self) -> None:
-        if self._helper is None or self._helper.poll() is not None:
+        if self._helper is not None and self._helper.poll() is not None:
+            _close(self._helper)
+            self._helper = None
+        if self._helper is None:
             self._helper = self._start_helper()
         assert self._helper.stdin is not None
         try:

@@ -256,7 +256,8 @@ class RedisStore(JobStore):
             client = connect(address)
             # Blocking calls need a longer time-out than they block, and no repeats of their own.
             blocking = connect(address, socket_timeout=BLOCK_LONGEST_MS / 1000 + 2, tries_again=0)
-            wire = Wire(client, TRIES_AGAIN)
+            # Connecting is not tried again inside of a call that is: nine time-outs would be 15 s.
+            wire = Wire(connect(address, tries_again=0), TRIES_AGAIN)
             self._opened = _Opened(address, client, blocking, wire, Scripts(wire, self.keys))
         return self._opened
 

@@ -11,7 +11,7 @@ import sys
 import time
 from base64 import b64encode
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,7 +77,8 @@ class Stage:
     def _start(
         self, name: str, command: list[str], env: Mapping[str, str], *, says: bool = False
     ) -> subprocess.Popen[bytes]:
-        leash = [sys.executable, "-m", "control.supervisor.leash", str(os.getpid())]
+        watched, lifeline = os.pipe()  # its other end closes with this process, however that ends
+        leash = [sys.executable, "-m", "control.supervisor.leash", str(watched)]
         with (self.home / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(  # noqa: S603  our own modules, no shell
                 [*leash, *command],
@@ -86,8 +87,10 @@ class Stage:
                 stdout=subprocess.PIPE if says else log,
                 stderr=log,
                 start_new_session=True,
+                pass_fds=(watched,),
             )
-        self.stack.callback(_end, process)
+        os.close(watched)
+        self.stack.callback(_end, process, lifeline)
         return process
 
 
@@ -149,16 +152,18 @@ def _new_home(folder: Path) -> Path:
     return home
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], lifeline: int) -> None:
     if process.stdout is not None:
         process.stdout.close()
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    # What is left of the group: the leash's watcher, and a process that did not want to end.
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    os.close(lifeline)
 
 
 def _free_port() -> int:

@@ -57,6 +57,8 @@ class Hands:
             chores=chores,
         )
         self.listener = Listener(store, self.exchange)
+        self._store = store
+        self._queues = queues
         for queue in queues:
             self.holdings.serve(queue)
 
@@ -77,10 +79,14 @@ class Hands:
         if listening:
             self.listener.start()
 
-    def stop(self) -> bool:
+    def stop(self) -> None:
         self.exchange.stop_fetching()
         self.listener.stop()
-        return self.exchange.end(5.0)
+        self.exchange.end(5.0)
+        if self.listener.is_alive():
+            self.exchange.hungry.set()
+            self._store.wake(self._queues)  # ends its blocking call
+            self.listener.join(6.0)
 
 
 @contextmanager
@@ -93,7 +99,4 @@ def at_work(*all_hands: Hands, listening: bool = False) -> Iterator[None]:
     finally:
         for hands in all_hands:
             hands.stop()
-        for hands in all_hands:
-            if hands.listener.is_alive():
-                hands.listener.join(6.0)
             assert not any(map(threading.Thread.is_alive, (hands.exchange, hands.listener)))

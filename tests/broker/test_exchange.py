@@ -14,6 +14,9 @@ from tests.broker.hands import Hands, a_job, at_work
 from tests.waiting import eventually
 
 
+Reply = tuple[list[Settled], Fetched]
+
+
 class Flaky(MemoryStore):
     """Away for the next `away` calls; `lose` replies get lost after the call was executed."""
 
@@ -35,9 +38,7 @@ class Flaky(MemoryStore):
         self.answers += answers
         return answers
 
-    def _over_the_wire(
-        self, call: Callable[[], tuple[list[Settled], Fetched]]
-    ) -> tuple[list[Settled], Fetched]:
+    def _over_the_wire(self, call: Callable[[], Reply]) -> Reply:
         self.trips += 1
         if self.away:
             self.away -= 1

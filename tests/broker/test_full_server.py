@@ -53,7 +53,7 @@ def test_a_full_server_refuses_jobs_and_lets_work_drain(
     RedisStore(lambda: own_address, own_store.keys.namespace).read_events("audit", "another process")
     own_store.enqueue([*jobs("one", "two", "three"), NewJob("due", QUEUE, "report", b"{}", delay_ms=1)])
     with at_maxmemory(own_address):
-        with pytest.raises(StoreFull, match="maxmemory.*drain it or raise maxmemory"):
+        with pytest.raises(StoreFull, match=r"maxmemory.*drain it or raise maxmemory"):
             own_store.enqueue(jobs("four"))
 
         own_store.register(worker, 15_000)

@@ -1,7 +1,7 @@
 """The scripts of `broker/lua`: complete headers, declared keys, arguments as their headers say."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -104,7 +104,7 @@ def code_of(script: Script) -> str:
 
 
 @pytest.fixture
-def spied(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, int, int]]]:
+def spied(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
     """Name, number of keys and number of arguments of each script call that the store sends."""
     store.ping()
     scripts = store._open().scripts
@@ -118,7 +118,7 @@ def spied(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[t
         return sent
 
     monkeypatch.setattr(scripts, "_command", spy)
-    yield calls
+    return calls
 
 
 def every_verb(store: RedisStore) -> None:

@@ -1,0 +1,106 @@
+"""Every way in which Redis cannot be reached ends within 6 s in a sentence with the place in it."""
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from broker.connection import RedisAddress
+from broker.redis_store import RedisStore
+from jobs.errors import StoreUnavailable
+from jobs.model import NewJob
+
+PASSWORD = "very-secret-indeed"
+LIMIT_S = 6.0
+
+Verb = Callable[[RedisStore], object]
+VERBS: dict[str, Verb] = {
+    "ping": lambda store: store.ping(),
+    "enqueue": lambda store: store.enqueue([NewJob("one", "q", "actor", b"{}")]),
+}
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """Accepts connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def dropping_port() -> Iterator[int]:
+    """Its queue of connections is full, so the system drops what arrives, like a firewall."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, contextlib.ExitStack() as stack:
+        port = server.getsockname()[1]
+        for _ in range(3):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", port))
+        yield port
+
+
+def refused(port: int, verb: Verb) -> str:
+    store = RedisStore(lambda: RedisAddress(f"redis://:{PASSWORD}@127.0.0.1:{port}/0"))
+    since = time.monotonic()
+    with pytest.raises(StoreUnavailable) as caught:
+        verb(store)
+    assert time.monotonic() - since < LIMIT_S
+    store.close()
+    text = str(caught.value)
+    assert f"127.0.0.1:{port}" in text
+    assert "REDIS_URL" in text
+    assert "\n" not in text
+    cause: BaseException | None = caught.value
+    while cause is not None:
+        assert PASSWORD not in f"{cause} {cause!r}"
+        cause = cause.__cause__ or cause.__context__
+    return text
+
+
+@pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
+def test_a_closed_port(closed_port: int, verb: Verb) -> None:
+    assert "cannot be reached" in refused(closed_port, verb)
+
+
+def test_a_server_that_accepts_and_never_answers(silent_port: int) -> None:
+    assert "cannot be reached" in refused(silent_port, VERBS["enqueue"])
+
+
+def test_a_host_that_drops_packets(dropping_port: int) -> None:
+    assert "cannot be reached" in refused(dropping_port, VERBS["enqueue"])
+
+
+@pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
+def test_a_wrong_password(redis_address: RedisAddress, verb: Verb) -> None:
+    port = int(redis_address.place.rpartition(":")[2])
+    assert "refuses the user name or password" in refused(port, verb)
+
+
+def test_no_password_where_one_is_needed(redis_address: RedisAddress) -> None:
+    store = RedisStore(lambda: RedisAddress(f"redis://{redis_address.place}/0"))
+    with pytest.raises(StoreUnavailable, match="refuses the user name or password; check REDIS_URL"):
+        store.ping()
+
+
+def test_a_lost_connection_is_made_anew_without_a_word(store: RedisStore, client: object) -> None:
+    store.ping()
+    store.enqueue([NewJob("one", "q", "actor", b"{}")])
+    client.client_kill_filter(_type="normal", skipme=True)  # type: ignore[attr-defined]
+    assert store.stats(["q"])[0].waiting == 1
+
+
+def test_the_blocking_connection_is_made_anew_too(store: RedisStore, client: object) -> None:
+    assert store.wait_for_work(["q"], 10) is None
+    client.client_kill_filter(_type="normal", skipme=True)  # type: ignore[attr-defined]
+    with contextlib.suppress(StoreUnavailable):
+        store.wait_for_work(["q"], 10)
+    assert store.wait_for_work(["q"], 10) is None
