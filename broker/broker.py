@@ -65,7 +65,10 @@ class CallboardBroker(dramatiq.Broker):
     def enqueue_many(
         self, messages: "Iterable[Message[Any]]", *, delay: int | None = None
     ) -> "list[Message[Any]]":
-        """Accept many jobs in few round trips, in order."""
+        """Accept many jobs in few round trips, in order.
+
+        After an error the first ones may be in; sending the same messages again adds none twice.
+        """
         prepared = [self._named(message) for message in messages]
         jobs = []
         for message in prepared:
@@ -174,6 +177,8 @@ class CallboardBroker(dramatiq.Broker):
         return message.copy(message_id=job_id)
 
     def _job(self, message: "Message[Any]", delay: int | None) -> NewJob:
+        if delay is not None and (not isinstance(delay, int) or isinstance(delay, bool) or delay < 0):
+            raise InvalidPayload("delay must be a whole number of milliseconds, from 0 on.")
         actor = self.get_actor(message.actor_name)
         options = JobOptions.of(message.options, actor.options, self.rules_of(message.queue_name))
         return NewJob(

@@ -17,7 +17,6 @@ from jobs.model import (
 )
 from jobs.states import JobState
 
-
 #: Looking up bytes is a third of the cost of decoding and calling the enum.
 _OUTCOMES = {outcome.value.encode(): outcome for outcome in Outcome}
 _STATES = {state.value.encode(): state for state in JobState}

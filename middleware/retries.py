@@ -54,6 +54,8 @@ class Retries(dramatiq.Middleware):
                 message.stuff_exception(error)
                 message.fail()
             return
+        if delivery(message).verdict is not None:
+            return  # a middleware nearer to the actor has decided
         job = delivery(message).job
         if isinstance(exception, self._permanent) or job.attempt >= job.max_attempts:
             message.fail()

@@ -13,7 +13,6 @@ from jobs.states import JobState
 from tests.broker.hands import Hands, a_job, at_work
 from tests.waiting import eventually
 
-
 Reply = tuple[list[Settled], Fetched]
 
 

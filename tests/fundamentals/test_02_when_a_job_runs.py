@@ -121,3 +121,13 @@ def test_an_option_that_makes_no_sense_is_refused_and_nothing_is_sent(
     with pytest.raises(InvalidPayload, match=reason):
         invoice.send_with_options(args=(7,), **{option: value})
     assert jobs.queued() == []
+
+
+@pytest.mark.parametrize("delay", ["soon", 1.5, -1, True])
+def test_a_delay_is_a_whole_number_of_milliseconds(jobs: FakeJobs, delay: object) -> None:
+    @actor
+    def note(text: str) -> None: ...
+
+    with pytest.raises(InvalidPayload, match="delay must be a whole number of milliseconds"):
+        note.send_with_options(kwargs={"text": "x"}, delay=delay)
+    assert jobs.queued() == []

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import dramatiq
 import pytest
+from dramatiq.broker import MessageProxy
 from dramatiq.errors import Retry
 
 from actors.composition import App
@@ -11,7 +13,9 @@ from broker.testing import FakeJobs, fake
 from integrations.errors import MissingExtra, PermanentFailure, TransientFailure
 from jobs.backoff import Backoff
 from jobs.errors import InvalidPayload, PermanentError, RetryAfter
+from jobs.model import Outcome, Verdict
 from jobs.states import JobState
+from middleware.delivery import delivery
 from middleware.retries import LONGEST_WAIT_MS, parse_backoff
 from tests.fundamentals.stage import make_app
 from tests.middleware.steps import error_of, events, job_of
@@ -160,3 +164,26 @@ def test_success_false_is_a_permanent_failure_with_the_given_reason(jobs: FakeJo
         str(error) if error else "the actor returned success: false"
     )
     assert jobs.store.stats(["charge"])[0].completed_total == 0
+
+
+class Cancelling(dramatiq.Middleware):
+    """Stands nearer to the actor than Retries, and decides for itself."""
+
+    def after_process_message(
+        self, broker: dramatiq.Broker, message: MessageProxy, *, result: Any = None, exception: Any = None
+    ) -> None:
+        job = delivery(message)
+        job.verdict = Verdict(job.job.id, job.job.token, Outcome.CANCELLED)
+
+
+def test_a_verdict_of_a_middleware_nearer_to_the_actor_stands(app: App) -> None:
+    app.broker.add_middleware(Cancelling())
+
+    @actor
+    def failing() -> None:
+        raise ValueError("x")
+
+    with fake(app.broker) as jobs:
+        message = failing.send()
+        jobs.run_all()
+        assert job_of(jobs, message).state is JobState.CANCELLED
