@@ -10,12 +10,15 @@ from importlib import import_module
 import dramatiq
 
 from actors.composition import App, compose
+from actors.logs import log_as_json
 
 app: App = compose()
 dramatiq.set_broker(app.broker)
 
 for _module in pkgutil.iter_modules(__path__):
-    if _module.name not in ("composition", "declare"):
+    if _module.name not in ("composition", "declare", "logs"):
         import_module(f"{__name__}.{_module.name}")
 
 app.check()
+if app.settings.env == "production":
+    log_as_json()

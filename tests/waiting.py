@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def eventually(probe: Callable[[], T], timeout: float = 10.0, every: float = 0.01) -> T:
-    """Call `probe` until it returns something true and return that; AssertionError after `timeout` seconds."""
+    """Call `probe` until it returns something true and return that; fails after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     pause = threading.Event()
     while True:

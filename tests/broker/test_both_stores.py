@@ -232,7 +232,7 @@ def test_both_stores_agree_after_every_step(redis_address: RedisAddress) -> None
     run_state_machine_as_test(
         lambda: BothStores(redis_address),
         settings=settings(
-            max_examples=40,
+            max_examples=60,
             stateful_step_count=30,
             deadline=None,
             database=None,

@@ -1,0 +1,80 @@
+"""Actors for `dramatiq tests.faults.actors_under_test`: the whole stack, told by the environment where to work.
+
+Each run writes a line into the ledger, a file that only grows, so that the tests see every run there was.
+"""
+
+import os
+import re
+import signal
+import threading
+import time
+from pathlib import Path
+
+import dramatiq
+
+from actors.composition import App
+from actors.declare import actor
+from settings import Settings
+
+HOME = Path(os.environ["FAULTS_HOME"])
+app = App(
+    Settings.model_validate(
+        {
+            "redis": {"url": os.environ["FAULTS_REDIS"], "namespace": os.environ["FAULTS_NAMESPACE"]},
+            "home": HOME,
+            "workers": {
+                "lease_seconds": float(os.environ["FAULTS_LEASE_S"]),
+                "stop_seconds": float(os.environ["FAULTS_STOP_S"]),
+            },
+        }
+    )
+)
+dramatiq.set_broker(app.broker)
+
+
+def note(word: str, n: int) -> None:
+    line = f"{word} {n} {os.getpid()}\n".encode()
+    ledger = os.open(HOME / "ledger", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        os.write(ledger, line)
+    finally:
+        os.close(ledger)
+
+
+@actor(queue="quick")
+def quick(n: int) -> None:
+    note("ran", n)
+
+
+@actor(queue="slow")
+def slow(n: int) -> None:
+    """Runs until the test opens the gate."""
+    note("started", n)
+    pause = threading.Event()
+    while not (HOME / "gate").exists():
+        pause.wait(0.02)
+    note("ended", n)
+
+
+@actor(queue="hog")
+def hog(n: int, seconds: float) -> None:
+    """Holds the interpreter lock all the time: one call into C that never lets go of it."""
+    note("started", n)
+    since = time.perf_counter()
+    sum(range(3_000_000))
+    speed = 3_000_000 / (time.perf_counter() - since)
+    sum(range(int(speed * seconds)))
+    note("ended", n)
+
+
+@actor(queue="deadly", attempts=10)
+def deadly(n: int) -> None:
+    note("started", n)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if "newcomer" in re.split(r"\W", os.environ.get("FAULTS_RELEASE", "")):
+
+    @actor(queue="quick")
+    def newcomer(n: int) -> None:
+        note("newcomer", n)
