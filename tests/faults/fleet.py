@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import orjson
@@ -63,7 +64,7 @@ class Fleet:
             "FAULTS_STOP_S": str(stop_s),
             "FAULTS_RELEASE": release,
         }
-        arguments = ["tests.faults.actors_under_test", "-p", "1", "-t", str(threads)]
+        arguments = ["tests.faults.subjects", "-p", "1", "-t", str(threads)]
         with (self.home / "workers.log").open("ab") as log:
             command = subprocess.Popen(
                 [sys.executable, "-m", "dramatiq", *arguments],
@@ -82,7 +83,12 @@ class Fleet:
         return WorkerUnderTest(command, eventually(arrived, timeout=20.0))
 
     def send(
-        self, actor: str, numbers: Iterable[int], queue: str | None = None, delay_ms: int = 0, **arguments: object
+        self,
+        actor: str,
+        numbers: Iterable[int],
+        queue: str | None = None,
+        delay_ms: int = 0,
+        **arguments: object,
     ) -> None:
         """One job for each number; its id is actor-number."""
         self.store.enqueue(
@@ -133,9 +139,7 @@ class Fleet:
     def close(self) -> None:
         """End everything that was started, whatever state it is in."""
         for command in self._commands:
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(command.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             command.wait(10)
         self.store.close()

@@ -1,4 +1,4 @@
-"""Actors for `dramatiq tests.faults.actors_under_test`: the whole stack, told by the environment where to work.
+"""Actors for `dramatiq tests.faults.subjects`: the whole stack, set up by environment variables.
 
 Each run writes a line into the ledger, a file that only grows, so that the tests see every run there was.
 """
