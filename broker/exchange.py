@@ -140,10 +140,11 @@ class Exchange(threading.Thread):
             request = self.holdings.request(self.owner, self._token, self._lease_ms)
         if request is None:
             return self._store.settle(self.owner, verdicts), None
+        # Before the call: a wake-up that comes while it is on its way is not answered by it.
+        self._look = False
         settled, fetched = self._store.settle_and_fetch(verdicts, request)
         # Until the reply is here the token stays, so that a repeat brings the same jobs.
         self._token = uuid.uuid4().hex
-        self._look = False
         arrived = time.monotonic()
         self._look_at = arrived + POLL_S
         if fetched.next_due is not None:

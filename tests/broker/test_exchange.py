@@ -193,3 +193,22 @@ def test_what_the_server_gave_but_never_arrived_is_handed_back(store: RedisStore
     assert found is not None
     assert (found.state, found.attempts) == (JobState.WAITING, 0)
     assert [worker.owner for worker in store.workers()] == [owner]
+
+
+def test_a_wake_up_during_a_fetch_leads_to_another_fetch(
+    flaky: Flaky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker.exchange.POLL_S", 60.0)
+    hands = Hands(flaky, threads=2)
+
+    def reply_on_its_way(call: Callable[[], Reply]) -> Reply:
+        reply = call()
+        if not flaky.trips:
+            flaky.enqueue([a_job("meanwhile")])
+            hands.exchange.look()
+        flaky.trips += 1
+        return reply
+
+    monkeypatch.setattr(flaky, "_over_the_wire", reply_on_its_way)
+    with at_work(hands):
+        eventually(lambda: hands.ids == ["meanwhile"], timeout=2.0)

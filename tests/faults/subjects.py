@@ -12,9 +12,13 @@ from pathlib import Path
 
 import dramatiq
 
+import broker.redis_store
 from actors.composition import App
 from actors.declare import actor
 from settings import Settings
+
+#: A killed process may have had events in hand; others take them over after 30 s, which is long for a test.
+broker.redis_store.READER_IDLE_MS = 1_500
 
 HOME = Path(os.environ["FAULTS_HOME"])
 app = App(

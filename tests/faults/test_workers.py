@@ -129,7 +129,7 @@ def test_a_job_that_kills_its_worker_every_time_is_dead_lettered(fleet: Fleet, e
     job = fleet.job("deadly-1")
     assert (job.lost_leases, job.attempts, job.dead_letter) == (3, 3, "dead-letter")
     assert b"LeaseLost" in (job.record or b"")
-    eventually(lambda: len(AuditReader(engine).attempts("deadly-1")) == 3)
+    eventually(lambda: len(AuditReader(engine).attempts("deadly-1")) == 3, timeout=15)
     assert fleet.ledger().total() == 3
 
 
