@@ -5,14 +5,21 @@ imported so that its actors are declared. Redis and the database are looked for 
 """
 
 import pkgutil
+import sys
 from importlib import import_module
 
 import dramatiq
 
 from actors.composition import App, compose
 from actors.logs import log_as_json
+from settings import SettingsError
 
-app: App = compose()
+try:
+    app: App = compose()
+except SettingsError as error:
+    if "dramatiq.cli" in sys.modules:
+        sys.exit(f"callboard: {error}")  # a worker's log needs the sentence, not the traceback
+    raise
 dramatiq.set_broker(app.broker)
 
 for _module in pkgutil.iter_modules(__path__):

@@ -55,7 +55,7 @@ def webhook_deliver(endpoint_id: str, event: str, data: dict[str, Any]) -> dict[
             )
         )
 
-    progress(10, message=f"attempt {attempt}")
+    progress(10, message=f"calling {endpoint_id}")
     timeout = app.rules_of("webhook-deliver").timeout_ms / 1000
     try:
         answer = deliver(endpoint, webhook_id, body, now, timeout_seconds=max(1.0, timeout - 1))

@@ -159,7 +159,7 @@ def read_address(home: Path) -> RedisAddress | None:
     try:
         found = json.loads((home / ADDRESS_FILE).read_text())
         os.kill(found["pid"], 0)
-    except (FileNotFoundError, ProcessLookupError, ValueError, KeyError):
+    except (FileNotFoundError, NotADirectoryError, ProcessLookupError, ValueError, KeyError):
         return None
     except PermissionError:
         pass  # it runs, under another user

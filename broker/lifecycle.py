@@ -24,7 +24,7 @@ from broker.exchange import Exchange
 from broker.holdings import Holdings
 from broker.leases import WEDGED_S, LeaseKeeper
 from broker.listener import Listener
-from broker.logs import keep_arguments_out
+from broker.logs import JobLog, keep_arguments_out
 from broker.proxy import JobProxy
 from broker.relay import Relay
 from broker.verdicts import verdict_of
@@ -80,6 +80,7 @@ class Lifecycle(dramatiq.Middleware):
         self._listener: Listener | None = None
         self._keeper: LeaseKeeper | None = None
         self._relays: list[Relay] = []
+        self._log = JobLog()
 
     @property
     def relays(self) -> list[Relay]:
@@ -190,7 +191,9 @@ class Lifecycle(dramatiq.Middleware):
 
     def _settle(self, proxy: JobProxy) -> None:
         assert self._exchange is not None
-        self._exchange.finished(proxy, verdict_of(proxy, self._process.rules_of(proxy.queue_name)))
+        verdict = verdict_of(proxy, self._process.rules_of(proxy.queue_name))
+        self._log.settled(proxy, verdict)
+        self._exchange.finished(proxy, verdict)
 
     # Stop
 

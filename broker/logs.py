@@ -1,12 +1,22 @@
-"""Keeps arguments out of the log when a job fails.
+"""What the log says of jobs: one line when an attempt ends, and never an argument.
 
 Dramatiq logs a failure with its traceback, whose last line is the exception's own text, and that may
 quote an argument. The same is said here with the text redacted; file, line and function stay.
 """
 
 import logging
+import time
 
+import orjson
+
+from broker.proxy import JobProxy
 from jobs.failures import describe
+from jobs.model import Outcome, Verdict
+
+logger = logging.getLogger("callboard.jobs")
+
+#: A line costs as much as a short job, so of more in a second the rest is only counted.
+LINES_A_SECOND = 20
 
 WORKER_LOGGER = "dramatiq.worker.WorkerThread"
 
@@ -28,3 +38,38 @@ def keep_arguments_out() -> None:
     logger = logging.getLogger(WORKER_LOGGER)
     if not any(isinstance(entry, RedactedFailures) for entry in logger.filters):
         logger.addFilter(RedactedFailures())
+
+
+class JobLog:
+    """Writes how attempts ended. Completed ones beyond LINES_A_SECOND are summed up."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._lines = 0
+        self._more = 0
+
+    def settled(self, proxy: JobProxy, verdict: Verdict) -> None:
+        """One attempt has ended with this verdict."""
+        job = proxy.job
+        attempt = f"attempt {job.attempt} of {job.max_attempts}"
+        if verdict.outcome is Outcome.COMPLETED:
+            self._completed(proxy, attempt)
+        elif verdict.outcome is Outcome.RETRY:
+            logger.warning("%s failed, again in %.1f s (%s)", proxy, verdict.delay_ms / 1000, attempt)
+        elif verdict.outcome is Outcome.FAILED:
+            reason = orjson.loads(verdict.record or b"{}").get("error", {}).get("message", "")
+            logger.error("%s is a dead letter in %s (%s): %s", proxy, verdict.dead_letter, attempt, reason)
+        else:
+            logger.info("%s %s (%s)", proxy, verdict.outcome, attempt)
+
+    def _completed(self, proxy: JobProxy, attempt: str) -> None:
+        now = time.monotonic()
+        if int(now) != self._second:
+            more, self._more, self._lines, self._second = self._more, 0, 0, int(now)
+            if more:
+                logger.info("and %d more jobs were completed", more)
+        self._lines += 1
+        if self._lines > LINES_A_SECOND:
+            self._more += 1
+        else:
+            logger.info("%s completed in %.0f ms (%s)", proxy, (now - proxy.started) * 1000, attempt)

@@ -15,11 +15,11 @@ class UnknownName(SettingsError, LookupError):
     """A queue or job name fits no actor, or fits several."""
 
 
-def nearest(name: str, right: Iterable[str]) -> str | None:
-    """The right name that was probably meant, or None when nothing is near."""
+def nearest(name: str, right: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The right name that was probably meant, or None when nothing is near (`cutoff` 1 is the same name)."""
     choices = list(right)
     by_lower = {choice.lower(): choice for choice in reversed(choices)}
-    found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=cutoff)
     return by_lower[found[0]] if found else None
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from settings.aliases import ANY, job_key
-from settings.errors import UnknownName, suggestion
+from settings.errors import UnknownName, nearest, suggestion
 from settings.model import Settings
 
 
@@ -21,6 +21,7 @@ def resolve_name(
     `declared` names the queues or actors of the user's own. Raises UnknownName when it fits none, with the
     nearest, or several, with the choices.
     """
+    declared = tuple(declared)
     own = _own(settings, declared)
     if (jobs := _alias(settings, queue)) is not None:
         actor = _of_alias(queue, jobs, job_name)
@@ -29,7 +30,7 @@ def resolve_name(
         if job_name is not None and job_key(job_name) != job_key(actor):
             raise UnknownName(f"Queue {queue!r} has no job {job_name!r}: its only job is {actor}.")
     else:
-        raise UnknownName(f"Unknown queue {queue!r}: {suggestion(queue, _all_names(settings, own))}")
+        raise UnknownName(f"Unknown queue {queue!r}: {_hint(settings, queue, own, declared)}")
     if actor in _dead_letter_actors(settings):
         raise UnknownName(
             f"{queue!r} is a dead-letter queue, where jobs come that failed for good: send to another queue."
@@ -47,7 +48,7 @@ def queues_behind(settings: Settings, queue: str, declared: Iterable[str] = ()) 
     jobs = _alias(settings, queue)
     if jobs is None:
         if _key(queue) not in own:
-            raise UnknownName(f"Unknown queue {queue!r}: {suggestion(queue, _all_names(settings, own))}")
+            raise UnknownName(f"Unknown queue {queue!r}: {_hint(settings, queue, own, declared)}")
         actors = {own[_key(queue)]}
     else:
         actors = set(jobs.values())
@@ -91,8 +92,11 @@ def _dead_letter_actors(settings: Settings) -> set[str]:
     return {actor_of(policy.dead_letter) for policy in policies}
 
 
-def _all_names(settings: Settings, own: Mapping[str, str]) -> set[str]:
-    return {*settings.aliases, *settings.queues, *own.values()}
+def _hint(settings: Settings, queue: str, own: Mapping[str, str], declared: tuple[str, ...]) -> str:
+    """What was meant: a name that is in use here, else a close one of the tables, else what is in use."""
+    everything = {*settings.aliases, *settings.queues, *own.values()}
+    near = nearest(queue, declared) or nearest(queue, everything, cutoff=0.75)
+    return f"did you mean {near}?" if near else suggestion(queue, declared or everything)
 
 
 def _key(name: str) -> str:

@@ -1,10 +1,16 @@
 """`callboard config`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from control.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from settings import ConfigLine
+
+#: The catalogue's tables: a thousand values that few people look at.
+TABLES = ("queues", "groups", "aliases", "schedules")
 
 app = typer.Typer(help="The settings.", no_args_is_help=True)
 
@@ -17,9 +23,12 @@ def group() -> None:
 @app.command()
 def show(
     under: Annotated[str, typer.Argument(help="Only keys that start so, such as queues.email-sync.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also the built-in tables at their defaults.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every value as JSON.")] = False,
 ) -> None:
-    """Show every effective value, with secrets masked, and where it came from."""
+    """Show the effective values, with secrets masked, and where each came from."""
     from jobs.errors import CallboardError
     from settings import describe, load_settings
 
@@ -28,5 +37,15 @@ def show(
         raise CallboardError(f"no setting starts with {under!r}; 'callboard config show' lists them all")
     if as_json:
         print_json([line._asdict() for line in lines])
-    else:
-        print_table(("key", "value", "from"), lines)
+        return
+    shown = lines if under or everything else [line for line in lines if not _of_a_table(line)]
+    print_table(("key", "value", "from"), shown)
+    if len(shown) < len(lines):
+        hidden = len(lines) - len(shown)
+        typer.echo(
+            f"and {hidden} values of the built-in tables ({', '.join(TABLES)}) as they come: see --all"
+        )
+
+
+def _of_a_table(line: "ConfigLine") -> bool:
+    return line.source == "default" and line.key.partition(".")[0] in TABLES

@@ -61,7 +61,7 @@ class Screen:
         now = (f"{job.state} {job.attempts}", int(percent // 25))
         if self._said.get(job.id) != now:
             self._said[job.id] = now
-            self._console.print(f"  {title}: {job.state}, {percent:.0f}%, {note}")
+            self._console.print(", ".join(filter(None, (f"  {title}: {job.state}", f"{percent:.0f}%", note))))
 
 
 def _where(job: Job) -> tuple[float, str]:

@@ -71,7 +71,7 @@ class Stage:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
-            raise DemoFailed(f"The {name} did not start; see {self.home / (name + '.log')}.")
+            raise DemoFailed(f"The {name} did not start: {_last_line(self.home / (name + '.log'))}")
         return int(json.loads(line)["port"])
 
     def _start(
@@ -164,6 +164,11 @@ def _end(process: subprocess.Popen[bytes], lifeline: int) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     os.close(lifeline)
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").split("\n")
+    return next((line for line in reversed(lines) if line.strip()), f"{log} is empty")
 
 
 def _free_port() -> int:

@@ -44,12 +44,12 @@ def close_the_books(console: Console, app: "App", stage: Stage, story: Story) ->
 
 def _table(jobs: list[tuple[str, Job]]) -> Table:
     table = Table("job", "queue", "state", title="\nWhat became of the jobs")
-    for heading in ("attempts", "wait", "run"):
+    for heading in ("attempts", "last start after", "last run"):
         table.add_column(heading, justify="right")
     for title, job in jobs:
         style = "red" if job.state is JobState.FAILED else "green"
         state = f"[{style}]{job.state}[/]"
-        wait = _seconds(job.created_at if job.attempts == 1 else job.ready_at, job.started_at)
+        wait = _seconds(job.created_at, job.started_at)
         table.add_row(
             title, job.queue, state, str(job.attempts), wait, _seconds(job.started_at, job.finished_at)
         )

@@ -13,14 +13,24 @@ class AlreadyUp(CallboardError):
     """Another supervisor holds this home."""
 
 
+class HomeUnusable(CallboardError):
+    """Nothing can be kept in this home."""
+
+
 @contextmanager
 def only_one(home: Path) -> Iterator[None]:
-    """Hold the home's lock; raises AlreadyUp when another process does.
+    """Hold the home's lock; raises AlreadyUp when another process does, and HomeUnusable.
 
     The kernel lets go of the lock when its holder dies, so a crash leaves nothing to tidy.
     """
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = home / "up.lock"
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch()
+    except OSError as error:
+        raise HomeUnusable(
+            f"the home folder {home} cannot be written ({error.strerror}); set CALLBOARD_HOME to one that can"
+        ) from error
     with path.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -64,10 +64,11 @@ def _welcome(app: "App", key: str | None, workers: int) -> str:
     url = api_url(app.settings.api.host, app.settings.api.port)
     here = Path(sys.executable).parent
     folder = here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here
+    new_key = f"a new one: {folder}/callboard api-key rotate"
     rows = [
         ("API", f"{url}/api/v1"),
         ("docs", f"{url}/docs"),
-        ("key", f"{key}   (shown only now)" if key else "as printed at the first start"),
+        ("key", f"{key}   (shown only now)" if key else f"as printed at the first start; {new_key}"),
         ("add a job", f"{folder}/callboard jobs add QUEUE name=value …"),
         ("queues", ", ".join(sorted({actor.queue_name for actor in app.broker.actors.values()}))),
         ("workers", str(workers) if workers else "none here"),

@@ -3,11 +3,11 @@
 Each run writes a line into the ledger, a file that only grows, so that the tests see every run there was.
 """
 
+import ctypes
 import os
 import re
 import signal
 import threading
-import time
 from pathlib import Path
 
 import dramatiq
@@ -61,13 +61,10 @@ def slow(n: int) -> None:
 
 
 @actor(queue="hog")
-def hog(n: int, seconds: float) -> None:
-    """Holds the interpreter lock all the time: one call into C that never lets go of it."""
+def hog(n: int, seconds: int) -> None:
+    """Holds the interpreter lock all the time: PyDLL, unlike CDLL, does not let go of it around a call."""
     note("started", n)
-    since = time.perf_counter()
-    sum(range(3_000_000))
-    speed = 3_000_000 / (time.perf_counter() - since)
-    sum(range(int(speed * seconds)))
+    ctypes.PyDLL(None).sleep(seconds)
     note("ended", n)
 
 

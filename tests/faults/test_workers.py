@@ -101,7 +101,7 @@ def test_a_job_that_holds_the_interpreter_lock_longer_than_its_lease_is_not_take
 ) -> None:
     busy = fleet.start(lease_s=1.0)
     fleet.start(lease_s=1.0)
-    fleet.send("hog", [1], seconds=4.0)
+    fleet.send("hog", [1], seconds=3)
     eventually(lambda: ("started", 1) in fleet.ledger())
     since, lost = time.monotonic(), 0
 
