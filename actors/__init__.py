@@ -5,26 +5,26 @@ imported so that its actors are declared. Redis and the database are looked for 
 """
 
 import pkgutil
-import sys
 from importlib import import_module
 
 import dramatiq
 
-from actors.composition import App, compose
+from actors.composition import App, compose, refuse_to_boot
 from actors.logs import log_as_json
 from settings import SettingsError
 
 try:
     app: App = compose()
 except SettingsError as error:
-    if "dramatiq.cli" in sys.modules:
-        sys.exit(f"callboard: {error}")  # a worker's log needs the sentence, not the traceback
-    raise
+    refuse_to_boot(error)
 dramatiq.set_broker(app.broker)
 
 for _module in pkgutil.iter_modules(__path__):
     if _module.name not in ("composition", "declare", "logs"):
         import_module(f"{__name__}.{_module.name}")
+
+#: Send many messages in few round trips: `send_many([email_sync.message(…), …], delay=ms)`.
+send_many = app.broker.enqueue_many
 
 app.check()
 if app.settings.env == "production":

@@ -1,9 +1,10 @@
 """Puts the rooms together: settings become rules, ports get their implementations, the broker its stack."""
 
 import difflib
+import sys
 from collections.abc import Collection, Mapping
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from broker.broker import CallboardBroker
 from broker.codec import Codec
@@ -21,7 +22,7 @@ from jobs.store import JobStore
 from middleware.contract import Contract
 from middleware.stack import Ports, build_stack
 from middleware.validation import Validation
-from settings import Settings, check_queues, load_settings
+from settings import Settings, SettingsError, check_queues, load_settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -35,6 +36,13 @@ def compose(settings: Settings | None = None, store: JobStore | None = None) -> 
     `store` is given by tests that run in memory; otherwise jobs are in Redis.
     """
     return App(settings or load_settings(), store)
+
+
+def refuse_to_boot(error: SettingsError) -> NoReturn:
+    """Raise it; under Dramatiq's own command end with the sentence, because a log needs no traceback."""
+    if "dramatiq.cli" in sys.modules:
+        sys.exit(f"callboard: {error}")
+    raise error
 
 
 class App:
@@ -145,7 +153,20 @@ class App:
         )
 
     def _serves(self, declared: Collection[str]) -> Collection[str] | None:
-        return self.settings.selected_queues(declared)
+        """The queues of this worker's type. Dramatiq would take an empty set for all of them."""
+        selected = self.settings.selected_queues(declared)
+        if selected is None or selected:
+            return selected
+        groups = {self.settings.policy(queue).group for queue in declared}
+        groups |= {
+            group for group, queues in self.settings.groups.items() if not set(queues).isdisjoint(declared)
+        }
+        refuse_to_boot(
+            SettingsError(
+                f"workers.type (WORKER_TYPE) is {self.settings.workers.type!r}, which selects no queue "
+                f"that has an actor here; these would serve something: {', '.join(['all', *sorted(groups)])}."
+            )
+        )
 
     def _lease_address(self) -> dict[str, object]:
         redis = self.settings.redis

@@ -5,6 +5,8 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 import dramatiq
 
+from broker.logs import quiet_actor
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -34,6 +36,7 @@ def actor(function: Any = None, /, *, queue: str | None = None, **options: Any) 
         made: dramatiq.Actor[..., Any] = declared(function)
         if priority is not None:
             made.options["priority"] = priority
+        quiet_actor(made)
         return made
 
     return declare(function) if function is not None else declare

@@ -13,8 +13,11 @@ from dramatiq.middleware import MiddlewareError
 from broker.codec import Codec
 from broker.consumer import QueueConsumer
 from broker.lifecycle import Lifecycle, WorkerProcess
-from broker.options import NAMES, JobOptions
-from jobs.errors import InvalidPayload, UnknownActor
+from broker.logs import quiet_actor
+from broker.options import DRAMATIQ_NAMES, NAMES, JobOptions, check_delay, check_names
+from jobs.errors import JobIdTaken, UnknownActor
+from jobs.failures import describe
+from jobs.ids import check_job_id
 from jobs.model import Accepted, Job, NewJob
 from jobs.store import JobStore
 
@@ -58,7 +61,8 @@ class CallboardBroker(dramatiq.Broker):
     def enqueue(self, message: "Message[Any]", *, delay: int | None = None) -> "Message[Any]":
         """Accept one job. `delay` is in milliseconds. Returns the message with the id it was accepted under.
 
-        Raises the errors of `jobs.errors`: nothing was accepted then.
+        Raises the errors of `jobs.errors`. After StoreUnavailable the job may be in all the same (the
+        answer was lost): sending the same message again adds it no second time.
         """
         return self.enqueue_many([message], delay=delay)[0]
 
@@ -74,7 +78,7 @@ class CallboardBroker(dramatiq.Broker):
         for message in prepared:
             self.emit_before("enqueue", message, delay)
             jobs.append(self._job(message, delay))
-        self.accept(jobs)
+        self._refuse_taken(jobs, self.accept(jobs))
         for message in prepared:
             self.emit_after("enqueue", message, delay)
         return prepared
@@ -88,6 +92,10 @@ class CallboardBroker(dramatiq.Broker):
         return self.codec.message(job)
 
     # Dramatiq's own verbs
+
+    def declare_actor(self, actor: "dramatiq.Actor[..., Any]") -> None:
+        super().declare_actor(actor)
+        quiet_actor(actor)
 
     def declare_queue(self, queue_name: str) -> None:
         if queue_name not in self.queues:
@@ -137,10 +145,10 @@ class CallboardBroker(dramatiq.Broker):
                 hook(self, *args, **kwargs)
             except MiddlewareError:
                 raise
-            except Exception:
+            except Exception as error:
                 if name in FAIL_CLOSED:
                     raise
-                logger.exception("%s of %s failed.", name, type(middleware).__name__)
+                _complain(name, middleware, error)
 
     def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
         name = "after_" + signal
@@ -150,10 +158,10 @@ class CallboardBroker(dramatiq.Broker):
         for middleware, hook in self._hooks_of(name) if hooks is None else hooks:
             try:
                 hook(self, *args, **kwargs)
-            except Exception:
+            except Exception as error:
                 if name in FAIL_CLOSED:
                     raise
-                logger.exception("%s of %s failed.", name, type(middleware).__name__)
+                _complain(name, middleware, error)
                 if signal == "process_message":
                     args[0].hook_failed = True
 
@@ -169,18 +177,25 @@ class CallboardBroker(dramatiq.Broker):
     def _named(self, message: "Message[Any]") -> "Message[Any]":
         if message.actor_name not in self.actors:
             raise UnknownActor(f"There is no actor named {message.actor_name!r}.")
-        job_id = message.options.get("job_id")
-        if job_id is None or job_id == message.message_id:
-            return message
-        if not isinstance(job_id, str) or not job_id or "\x1f" in job_id or len(job_id) > 200:
-            raise InvalidPayload("job_id must be a text of 1 to 200 characters.")
-        return message.copy(message_id=job_id)
+        options, actor = message.options, self.actors[message.actor_name]
+        if "remove_on_complete" in actor.options:
+            options.setdefault("remove_on_complete", actor.options["remove_on_complete"])
+        if options:
+            check_names(options, NAMES | DRAMATIQ_NAMES | self.actor_options)
+        given = options.get("job_id")
+        job_id = check_job_id(message.message_id if given is None else given)
+        return message if job_id == message.message_id else message.copy(message_id=job_id)
+
+    def _refuse_taken(self, jobs: Sequence[NewJob], accepted: Sequence[Accepted]) -> None:
+        """An id that is there already is fine if it is the same job sent again."""
+        for job, answer in zip(jobs, accepted, strict=True):
+            there = None if answer.created else self.store.get(job.id)
+            if there is not None and (there.actor, there.lane) != (job.actor, job.lane):
+                raise JobIdTaken(f"job_id {job.id!r} is taken by another job.")
 
     def _job(self, message: "Message[Any]", delay: int | None) -> NewJob:
-        if delay is not None and (not isinstance(delay, int) or isinstance(delay, bool) or delay < 0):
-            raise InvalidPayload("delay must be a whole number of milliseconds, from 0 on.")
-        actor = self.get_actor(message.actor_name)
-        options = JobOptions.of(message.options, actor.options, self.rules_of(message.queue_name))
+        actor, rules = self.get_actor(message.actor_name), self.rules_of(message.queue_name)
+        options = JobOptions.of(message.options, actor.options, rules)
         return NewJob(
             id=message.message_id,
             queue=message.queue_name,
@@ -189,6 +204,15 @@ class CallboardBroker(dramatiq.Broker):
             priority=options.priority,
             max_attempts=options.attempts,
             lane=options.tenant_id,
-            delay_ms=delay or 0,
+            delay_ms=check_delay(delay),
             run_at_ms=options.run_at,
+            dead_letter=rules.dead_letter,
         )
+
+
+def _complain(hook: str, middleware: Middleware, error: Exception) -> None:
+    # The error's own text may quote an argument.
+    failure = describe(error)
+    logger.error(
+        "%s of %s failed: %s\n  %s", hook, type(middleware).__name__, failure.type, "\n  ".join(failure.stack)
+    )

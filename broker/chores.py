@@ -9,10 +9,11 @@ from jobs.store import JobStore
 
 logger = logging.getLogger(__name__)
 
-RECLAIM_EVERY_S = 3.0
+RECLAIM_EVERY_S = 2.0
 REGISTER_EVERY_S = 15.0
 TRIM_EVERY_S = 30.0
 CHUNK = 100
+TRIM_CHUNK, TRIM_ROUNDS = 1_000, 50
 
 
 @dataclass(slots=True)
@@ -58,4 +59,7 @@ class Chores:
             logger.warning("Took back %d jobs of workers that died.", total)
 
     def _trim(self) -> None:
-        self.store.trim(self.retention())
+        # Retention must keep up with the fastest queue, but not hold the exchange for long.
+        for _ in range(TRIM_ROUNDS):
+            if self.store.trim(self.retention(), TRIM_CHUNK) < TRIM_CHUNK:
+                return

@@ -46,7 +46,9 @@ class Codec:
 
     def proxy(self, job: FetchedJob) -> JobProxy:
         """A fetched job as workers take it. Raises UndecodablePayload."""
-        return JobProxy(job, *_parts(job.payload, job.id))
+        args, kwargs, options, timestamp = _parts(job.payload, job.id)
+        options.pop("eta", None)  # Dramatiq would hold such a message back in this process's memory
+        return JobProxy(job, args, kwargs, options, timestamp)
 
     def message(self, job: Job) -> "Message[Any]":
         """A stored job as producers made it. Raises UndecodablePayload."""

@@ -21,7 +21,7 @@ from pathlib import Path
 import redis
 
 from broker.connection import RedisAddress
-from jobs.errors import CallboardError
+from jobs.errors import CallboardError, StoreUnavailable
 
 OLDEST_VERSION = (6, 2)
 START_TIMEOUT_S = 20.0
@@ -155,15 +155,34 @@ def find_binary() -> ServerBinary:
 
 
 def read_address(home: Path) -> RedisAddress | None:
-    """The server of a running `callboard up` with this home, or None."""
+    """The server of a running `callboard up` with this home, or None.
+
+    Raises StoreUnavailable when this user may not know its password.
+    """
+    file = home / ADDRESS_FILE
     try:
-        found = json.loads((home / ADDRESS_FILE).read_text())
-        os.kill(found["pid"], 0)
-    except (FileNotFoundError, NotADirectoryError, ProcessLookupError, ValueError, KeyError):
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     except PermissionError:
-        pass  # it runs, under another user
-    return RedisAddress(found["url"])
+        raise StoreUnavailable(
+            f"The server of {home} belongs to another user, because {file.name} cannot be read; "
+            "run as that user or set REDIS_URL."
+        ) from None
+    match found:
+        case {"url": str(url), "pid": int(pid)} if pid > 0 and _runs(pid):
+            return RedisAddress(url)
+    return None
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True  # under another user
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
 
 
 def _version(binary: Path) -> tuple[int, int]:

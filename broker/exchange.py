@@ -29,6 +29,8 @@ WAKE_OTHERS_S, NOBODY_IDLE_S = 0.02, 0.25
 #: Outcomes after which a job waits again, here or for its time.
 PUT_BACK = frozenset({Outcome.RETRY, Outcome.RETURNED, Outcome.INTERRUPTED})
 TRY_AGAIN_FIRST_S, TRY_AGAIN_LAST_S = 0.1, 1.0
+#: An outage is said once and then each minute.
+COMPLAIN_EVERY_S = 60.0
 
 
 class Exchange(threading.Thread):
@@ -66,6 +68,7 @@ class Exchange(threading.Thread):
         self._wake_others_at = 0.0
         self._offers: set[str] = set()
         self._ending = False
+        self._complained_at = 0.0
 
     # For other threads
 
@@ -103,12 +106,12 @@ class Exchange(threading.Thread):
             try:
                 self._round()
             except CallboardError as error:
-                logger.warning("%s Trying again.", error)
+                self._complain(error)
                 self._look = True
                 self._pause(try_again)
                 try_again = min(try_again * 2, TRY_AGAIN_LAST_S)
                 continue
-            try_again = TRY_AGAIN_FIRST_S
+            try_again, self._complained_at = TRY_AGAIN_FIRST_S, 0.0
             if self._ending and not self.holdings.unsent:
                 return
             self._sleep()
@@ -185,6 +188,12 @@ class Exchange(threading.Thread):
             until = min(until, self._wake_others_at)
         self._pause(until - now)
         self.hungry.clear()
+
+    def _complain(self, error: CallboardError) -> None:
+        now = time.monotonic()
+        if now >= self._complained_at + COMPLAIN_EVERY_S or not self._complained_at:
+            self._complained_at = now
+            logger.warning("%s Trying again until it answers.", error)
 
     def _pause(self, seconds: float) -> None:
         self._signal.wait(max(0.0, seconds))

@@ -7,25 +7,31 @@ import threading
 from collections import Counter, deque
 from collections.abc import Sequence
 
+from broker.ledger import NO_SLOT, Ledger
 from broker.pace import Pace
 from broker.proxy import JobProxy
 from jobs.model import FetchRequest, Outcome, Verdict
 from jobs.rules import QueueRules, RulesOf
 
+INTERRUPTED = b'{"error":{"type":"Interrupted","message":"its worker was stopped while it ran"}}'
 #: Verdicts that are worth a round trip of their own.
 SEND_AT = 32
+#: Jobs of one fetch: Lua cannot take lists of any length.
+MOST_CREDITS = 500
 #: A job held ahead this long, in seconds, belongs to whoever has a free thread.
 PATIENCE_S = 0.030
 
 
 class Holdings:
-    """The jobs and verdicts of one process with `threads` worker threads."""
+    """The jobs and verdicts of one process with `threads` worker threads; `ledger` outlives it."""
 
-    def __init__(self, threads: int, rules_of: RulesOf) -> None:
+    def __init__(self, threads: int, rules_of: RulesOf, ledger: Ledger | None = None) -> None:
         self._threads = threads
         self._rules_of = rules_of
         self._rules: dict[str, QueueRules] = {}  # of the queues that are served
+        self._ledger = ledger or Ledger(threads)
         self._pace = Pace()
+        self._slots: dict[str, int] = {}  # in the ledger, of verdicts that are not sent yet
         self._lock = threading.Lock()
         self._running: dict[str, JobProxy] = {}
         self._ahead: deque[JobProxy] = deque()
@@ -39,7 +45,8 @@ class Holdings:
 
     def serve(self, queue: str) -> None:
         """Fetch from this queue from now on."""
-        self._rules[queue] = self._rules_of(queue)
+        with self._lock:
+            self._rules[queue] = self._rules_of(queue)
 
     # For worker threads
 
@@ -49,6 +56,7 @@ class Holdings:
             if self._running.pop(proxy.message_id, None) is None:
                 return None, False  # it was handed back by a stop
             self._running_of[proxy.queue_name] -= 1
+            self._slots[verdict.id] = proxy.slot
             self._pace.observe(now - proxy.started)
             self._outbox.append(verdict)
             self._queues_of_outbox.add(proxy.queue_name)
@@ -61,6 +69,7 @@ class Holdings:
         """What could be fetched now, or None when every thread is spoken for."""
         with self._lock:
             credits = self._threads + self._pace.ahead() - len(self._running) - len(self._ahead)
+            credits = min(credits, MOST_CREDITS)
             if credits <= 0 or not self._accepting:
                 return None
             wanted = {}
@@ -98,9 +107,12 @@ class Holdings:
 
     def sent(self) -> set[str]:
         """The store has the verdicts; returns their queues."""
-        queues, self._queues_of_sending = self._queues_of_sending, set()
-        self._sending = ()
-        return queues
+        with self._lock:
+            for verdict in self._sending:
+                self._ledger.settled(self._slots.pop(verdict.id, NO_SLOT))
+            queues, self._queues_of_sending = self._queues_of_sending, set()
+            self._sending = ()
+            return queues
 
     def not_sent(self) -> None:
         """The store did not answer: keep the verdicts, in their order."""
@@ -130,10 +142,9 @@ class Holdings:
             self._running.clear()
             self._running_of.clear()
             for proxy in running:
-                # Interrupted once too often it is a dead letter.
-                dead_letter = self._rules[proxy.queue_name].dead_letter
+                self._slots[proxy.message_id] = proxy.slot
                 self._outbox.append(
-                    Verdict(proxy.job.id, proxy.job.token, Outcome.INTERRUPTED, dead_letter=dead_letter)
+                    Verdict(proxy.job.id, proxy.job.token, Outcome.INTERRUPTED, record=INTERRUPTED)
                 )
                 self._queues_of_outbox.add(proxy.queue_name)
             return running
@@ -156,6 +167,11 @@ class Holdings:
     @property
     def has_room(self) -> bool:
         return self._accepting and len(self._running) + len(self._ahead) < self._threads
+
+    @property
+    def served(self) -> int:
+        """How many queues are fetched from."""
+        return len(self._rules)
 
     @property
     def running(self) -> int:
@@ -187,6 +203,7 @@ class Holdings:
                 self._running_of[proxy.queue_name] += 1
                 self._running[proxy.message_id] = proxy
                 proxy.started = now
+                proxy.slot = self._ledger.start(proxy.message_id, proxy.job.token)
                 return proxy
         return None
 

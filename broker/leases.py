@@ -2,8 +2,8 @@
 
 Renewal is the work of a small helper process, because a job that holds the interpreter lock for a
 minute would keep any thread here from renewing. This side feeds the helper a beat a second through a
-pipe; the helper stops when the pipe closes (we are gone), when we are stopped, or when no beat came
-for `WEDGED_S`: then the jobs are better off elsewhere.
+pipe. The helper pauses while we are suspended and when no beat came for `WEDGED_S`: then the jobs are
+better off elsewhere. When we die it gives our jobs back at once, those that had not started unspent.
 """
 
 import json
@@ -17,6 +17,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from broker.ledger import Ledger
+from broker.renewer import GOODBYE
 from jobs.errors import CallboardError
 
 logger = logging.getLogger(__name__)
@@ -32,7 +34,7 @@ EXIT_BROKEN = 70
 
 class LeaseKeeper(threading.Thread):
     """`services` are the threads that must live, each with a `beat` time. The helper is told `lease`
-    and what `address` says of the store when it is started."""
+    and what `address` says of the store when it is started, and inherits `ledger`."""
 
     def __init__(
         self,
@@ -40,11 +42,14 @@ class LeaseKeeper(threading.Thread):
         lease: Mapping[str, object],
         services: Callable[[], Mapping[str, threading.Thread]],
         end_process: Callable[[int], None] = os._exit,
+        *,
+        ledger: Ledger | None = None,
     ) -> None:
         super().__init__(name="callboard-leases", daemon=True)
         self._address = address
         self._lease = dict(lease)
         self._services = services
+        self._ledger = ledger
         self._end_process = end_process
         self._stopped = threading.Event()
         self._winding_down = False
@@ -113,12 +118,19 @@ class LeaseKeeper(threading.Thread):
             self._helper = None
 
     def _start_helper(self) -> subprocess.Popen[bytes]:
-        told = {**self._lease, **self._address()}
+        shared = () if self._ledger is None else (self._ledger.descriptor,)
+        told = {
+            **self._lease,
+            **self._address(),
+            "parent": os.getpid(),
+            "ledger": shared[0] if shared else None,
+        }
         helper = subprocess.Popen(
             [sys.executable, "-m", "broker.renewer"],
             stdin=subprocess.PIPE,
             cwd=Path(__file__).parent.parent,
             start_new_session=True,
+            pass_fds=shared,
         )
         assert helper.stdin is not None
         # The address holds the password, so it goes through the pipe, not through arguments.
@@ -131,6 +143,7 @@ class LeaseKeeper(threading.Thread):
 def _close(helper: subprocess.Popen[bytes]) -> None:
     if helper.stdin is not None:
         with suppress(BrokenPipeError):
+            helper.stdin.write(GOODBYE)
             helper.stdin.close()
     try:
         helper.wait(STOP_S - 1)

@@ -7,6 +7,7 @@ listener, lease keeper, relays) and ends them in the order that loses nothing.
 import logging
 import os
 import socket
+import sys
 import threading
 import time
 import uuid
@@ -20,11 +21,13 @@ from dramatiq import Worker
 from broker.chores import Chores
 from broker.codec import UndecodablePayload
 from broker.consumer import QueueConsumer
-from broker.exchange import Exchange
+from broker.exchange import MOST_VERDICTS, Exchange
 from broker.holdings import Holdings
 from broker.leases import WEDGED_S, LeaseKeeper
+from broker.ledger import Ledger
 from broker.listener import Listener
 from broker.logs import JobLog, keep_arguments_out
+from broker.pace import MOST_AHEAD
 from broker.proxy import JobProxy
 from broker.relay import Relay
 from broker.verdicts import verdict_of
@@ -41,10 +44,10 @@ logger = logging.getLogger(__name__)
 
 #: A job whose actor this release does not know waits this long for a worker that does …
 UNKNOWN_ACTOR_DELAY_MS = 3_000
-#: … and is dead-lettered after so many deliveries, which is a minute.
-UNKNOWN_ACTOR_DELIVERIES = 20
+#: … and is dead-lettered when this process has met it for so long and no other took it.
+UNKNOWN_ACTOR_S = 60.0
 #: What the last verdicts have to reach the store at a stop.
-LAST_SEND_S = 5.0
+LAST_SEND_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -75,12 +78,14 @@ class Lifecycle(dramatiq.Middleware):
         self._process = process
         self._stopped = threading.Event()
         self._worker: Worker | None = None
+        self._ledger: Ledger | None = None
         self._holdings: Holdings | None = None
         self._exchange: Exchange | None = None
         self._listener: Listener | None = None
         self._keeper: LeaseKeeper | None = None
         self._relays: list[Relay] = []
         self._log = JobLog()
+        self._unknown = Unknown()
 
     @property
     def relays(self) -> list[Relay]:
@@ -110,7 +115,10 @@ class Lifecycle(dramatiq.Middleware):
     def _boot(self, worker: Worker, owner: str) -> None:
         process, store = self._process, self._broker.store
         started = time.time_ns() // 1_000_000
-        self._holdings = holdings = Holdings(worker.worker_threads, process.rules_of)
+        # What runs, and what has run and is on its way to the store.
+        ledger = Ledger(2 * (worker.worker_threads + MOST_AHEAD) + MOST_VERDICTS)
+        self._ledger, self._holdings = ledger, Holdings(worker.worker_threads, process.rules_of, ledger)
+        holdings = self._holdings
 
         def info() -> WorkerInfo:
             host, pid = socket.gethostname(), os.getpid()
@@ -120,7 +128,7 @@ class Lifecycle(dramatiq.Middleware):
                 pid=pid,
                 version=process.version,
                 threads=worker.worker_threads,
-                queues=tuple(sorted(worker.consumers)),
+                queues=tuple(sorted(worker.consumers.copy())),
                 started_at=started,
                 name=process.name or f"{host}:{pid}",
             )
@@ -157,8 +165,9 @@ class Lifecycle(dramatiq.Middleware):
                 "owner": self._exchange.owner,
                 "lease_ms": self._process.lease_ms,
                 "wedged_s": WEDGED_S,
+                "max_lost": self._process.max_lost,
             }
-            self._keeper = LeaseKeeper(self._process.lease, lease, lambda: services)
+            self._keeper = LeaseKeeper(self._process.lease, lease, lambda: services, ledger=self._ledger)
             self._keeper.start()
 
     # Between Dramatiq and the exchange
@@ -171,7 +180,7 @@ class Lifecycle(dramatiq.Middleware):
 
     def _decode(self, job: FetchedJob) -> JobProxy | Verdict:
         if job.actor not in self._broker.actors:
-            if job.token < UNKNOWN_ACTOR_DELIVERIES:
+            if self._unknown.met_for(job.id) < UNKNOWN_ACTOR_S:
                 return Verdict(job.id, job.token, Outcome.RETURNED, delay_ms=UNKNOWN_ACTOR_DELAY_MS)
             return self._dead(job, UnknownActor(f"no worker knows an actor named {job.actor!r}"))
         try:
@@ -221,7 +230,9 @@ class Lifecycle(dramatiq.Middleware):
             ", ".join(map(str, interrupted)),
         )
         self._end_threads(exchange)
-        os._exit(0)
+        if "dramatiq.cli" in sys.modules:
+            # The threads that still run cannot be ended. A program that runs a Worker of its own goes on.
+            os._exit(0)
 
     def after_worker_shutdown(self, broker: dramatiq.Broker, worker: Worker) -> None:
         exchange, self._exchange = self._exchange, None
@@ -249,3 +260,19 @@ class Lifecycle(dramatiq.Middleware):
             self._broker.store.leave(owner)
         except CallboardError as error:
             logger.warning("The lease ends by itself in a moment: %s", error)
+
+
+class Unknown:
+    """Since when this process has met jobs whose actor it does not know."""
+
+    MOST = 10_000
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+
+    def met_for(self, job_id: str) -> float:
+        """Seconds since the job was first met here."""
+        if len(self._since) > self.MOST:
+            self._since.clear()  # a flood of them: begin counting again rather than grow
+        now = time.monotonic()
+        return now - self._since.setdefault(job_id, now)

@@ -12,6 +12,8 @@ logger = logging.getLogger(__name__)
 
 #: One blocking call lasts this long at most; the end of the process does not wait for it.
 BLOCK_MS = 4_000
+#: While some queue is at its concurrency and so not listened to: it may have room again in a moment.
+BLOCK_PARTLY_MS = 50
 TRY_AGAIN_S = 0.5
 
 
@@ -37,7 +39,8 @@ class Listener(threading.Thread):
             if not queues:
                 continue
             try:
-                woken = self._store.wait_for_work(queues, BLOCK_MS)
+                all_open = len(queues) == self._exchange.holdings.served
+                woken = self._store.wait_for_work(queues, BLOCK_MS if all_open else BLOCK_PARTLY_MS)
                 if woken is None:
                     continue
                 if woken in self._exchange.holdings.open_queues():

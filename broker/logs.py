@@ -2,11 +2,14 @@
 
 Dramatiq logs a failure with its traceback, whose last line is the exception's own text, and that may
 quote an argument. The same is said here with the text redacted; file, line and function stay.
+At DEBUG it prints all arguments of each call, which nothing of ours lets through.
 """
 
 import logging
 import time
+from typing import Any
 
+import dramatiq
 import orjson
 
 from broker.proxy import JobProxy
@@ -22,11 +25,19 @@ WORKER_LOGGER = "dramatiq.worker.WorkerThread"
 
 
 class RedactedFailures(logging.Filter):
-    """Rewrites a record's exception as type, redacted message and stack."""
+    """Rewrites a record's exceptions as type, redacted message and stack."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        values = record.args if isinstance(record.args, tuple) else ()
+        job = next((value for value in values if isinstance(value, JobProxy)), None)
+        hide = (*job.args, *job.kwargs.values()) if job else ()
+        if any(isinstance(value, BaseException) for value in values):
+            record.args = tuple(
+                describe(value, hide).message if isinstance(value, BaseException) else value
+                for value in values
+            )
         if record.exc_info and record.exc_info[1] is not None:
-            failure = describe(record.exc_info[1])
+            failure = describe(record.exc_info[1], hide)
             lines = [record.getMessage(), f"{failure.type}: {failure.message}", *failure.stack]
             record.msg, record.args = "\n  ".join(lines), ()
             record.exc_info = record.exc_text = None
@@ -38,6 +49,19 @@ def keep_arguments_out() -> None:
     logger = logging.getLogger(WORKER_LOGGER)
     if not any(isinstance(entry, RedactedFailures) for entry in logger.filters):
         logger.addFilter(RedactedFailures())
+
+
+class NoDebugLines(logging.Filter):
+    """Drops what is below INFO. A level would also raise a log that is kept at WARNING."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.INFO
+
+
+def quiet_actor(actor: "dramatiq.Actor[..., Any]") -> None:
+    """Keep Dramatiq's "Received args=… kwargs=…" out of this actor's log, once."""
+    if not any(isinstance(entry, NoDebugLines) for entry in actor.logger.filters):
+        actor.logger.addFilter(NoDebugLines())
 
 
 class JobLog:

@@ -5,6 +5,7 @@ from typing import Any
 from dramatiq import Message
 from dramatiq.broker import MessageProxy
 
+from broker.ledger import NO_SLOT
 from jobs.model import FetchedJob, Verdict
 
 
@@ -39,6 +40,7 @@ class JobProxy(MessageProxy):
         self.reporter: Any = None  # set by the progress middleware
         self.hook_failed = False
         self.arrived = self.started = 0.0  # monotonic seconds
+        self.slot = NO_SLOT  # in the ledger
         self._exception: BaseException | None = None
 
     @property

@@ -36,6 +36,7 @@ def pack_job(job: NewJob, wake_number: int) -> bytes:
             -1 if job.run_at_ms is None else max(0, job.run_at_ms),
             job.payload,
             wake_number,
+            job.dead_letter,
         ]
     )
 
@@ -53,6 +54,7 @@ def pack_verdict(verdict: Verdict) -> bytes:
             verdict.progress if verdict.progress is not None else False,
             verdict.dead_letter,
             -1 if verdict.keep is None else verdict.keep,
+            verdict.remove,
         ]
     )
 
@@ -98,7 +100,7 @@ def unpack_job(
         started_at=fields[12] or None,
         finished_at=fields[13] or None,
         owner=fields[14] or None,
-        dead_letter=fields[18] or None,
+        dead_letter=fields[18] if fields[0] == JobState.FAILED else None,
         payload=payload,
         record=outcome,
         progress=progress,

@@ -39,8 +39,8 @@ from jobs.model import (
 from jobs.states import JobState
 from jobs.store import JobStore
 
-#: Jobs in one enqueue call: a script of this size holds the server for about 5 ms.
-ENQUEUE_CHUNK = 500
+#: Jobs and bytes of one enqueue call, so that no script holds the server for long.
+ENQUEUE_CHUNK, ENQUEUE_BYTES = 500, 1_000_000
 #: Attempts in the event stream at which enqueue is refused rather than events lost.
 EVENTS_CAP = 2_000_000
 #: A reader that keeps events longer than this is taken for dead; another takes them over.
@@ -83,8 +83,7 @@ class RedisStore(JobStore):
 
     def enqueue(self, jobs: Sequence[NewJob]) -> list[Accepted]:
         accepted: list[Accepted] = []
-        for start in range(0, len(jobs), ENQUEUE_CHUNK):
-            chunk = jobs[start : start + ENQUEUE_CHUNK]
+        for chunk in _chunks(jobs):
             numbers: dict[str, int] = {}
             packed = [pack_job(job, numbers.setdefault(job.queue, len(numbers) + 1)) for job in chunk]
             reply = self._run("enqueue", [EVENTS_CAP, *packed], [self.keys.wake(queue) for queue in numbers])
@@ -131,15 +130,18 @@ class RedisStore(JobStore):
 
     def reclaim(self, max_lost: int, limit: int = 100) -> int:
         reason = orjson.dumps({"error": {"type": "LeaseLost", "message": LEASE_LOST}})
-        count, *queues = self._run("reclaim", [max_lost, limit, "dead-letter", reason])
+        count, *queues = self._run("reclaim", [max_lost, limit, reason])
         if queues:
             self.wake(queue.decode() for queue in queues)
         return int(count)
 
     def leave(self, owner: str) -> None:
-        most = 500
-        while self._run("leave", [owner, most]) == most:
-            pass
+        most, count, queues = 500, 500, set[bytes]()
+        while count == most:
+            count, *more = self._run("leave", [owner, most])
+            queues.update(more)
+        if queues:
+            self.wake(queue.decode() for queue in queues)
 
     def report_progress(self, updates: Mapping[str, bytes]) -> None:
         if updates:
@@ -300,7 +302,20 @@ class _Opened(NamedTuple):
     scripts: Scripts
 
 
-LEASE_LOST = "the worker died or was cut off while it ran this job, too often to try again"
+LEASE_LOST = "the worker died or was cut off while it ran this job, and it may not run again"
+
+
+def _chunks(jobs: Sequence[NewJob]) -> Iterator[list[NewJob]]:
+    chunk: list[NewJob] = []
+    size = 0
+    for job in jobs:
+        if chunk and (len(chunk) == ENQUEUE_CHUNK or size + len(job.payload) > ENQUEUE_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(job)
+        size += len(job.payload)
+    if chunk:
+        yield chunk
 
 
 def _fetch_argv(request: FetchRequest) -> list[str | int]:

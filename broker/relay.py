@@ -6,10 +6,8 @@ stored it, so a database that is away for minutes loses nothing, and at most one
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 
-from jobs.errors import CallboardError
 from jobs.events import EventSink
 from jobs.model import Event
 from jobs.store import JobStore
@@ -31,7 +29,6 @@ class Relay(threading.Thread):
         self, store: JobStore, open_sink: Callable[[], EventSink], reader: str, consumer: str
     ) -> None:
         super().__init__(name=f"callboard-{reader}", daemon=True)
-        self.beat = time.monotonic()
         #: Events that were written to the stream but not to the sink yet, as last seen.
         self.lag = 0
         self._store = store
@@ -49,13 +46,13 @@ class Relay(threading.Thread):
     def run(self) -> None:
         try_again = TRY_AGAIN_FIRST_S
         while not self._stopped.is_set():
-            self.beat = time.monotonic()
             try:
                 carried = self.carry(BLOCK_MS)
                 try_again = TRY_AGAIN_FIRST_S
                 if carried < BATCH:
                     self._stopped.wait(LINGER_S)
-            except CallboardError as error:
+            except Exception as error:  # noqa: BLE001
+                # Whatever the sink's trouble is, the worker's jobs are not to pay for it.
                 if self._stopped.is_set():
                     return
                 logger.warning("Events for %s wait: %s", self._reader, error)

@@ -9,6 +9,7 @@ from dramatiq import Message
 from dramatiq.results import ResultBackend, ResultFailure, ResultMissing, ResultTimeout
 from dramatiq.results.backend import DEFAULT_TIMEOUT
 
+from broker.options import removes_itself
 from jobs.states import JobState
 from jobs.store import JobStore
 
@@ -26,7 +27,14 @@ class JobResults(ResultBackend):
         """The job's result. `timeout` in milliseconds (10 s when `block`).
 
         Raises ResultMissing while it is not there, ResultTimeout, ResultFailure when the job failed.
+
+        Waiting ends with ResultMissing when the job is gone: it was seen before, or removes itself when
+        completed. A job that was never seen is waited for: it may be a later one of a pipeline.
         """
+        leaves_nothing = removes_itself(message.options.get("remove_on_complete"))
+        seen = False
+        # Dramatiq gives its errors the message, whose text has the arguments.
+        what = f"Job {message.message_id} of {message.actor_name}"
         deadline = time.monotonic() + (DEFAULT_TIMEOUT if timeout is None else timeout) / 1000
         while True:
             job = self._store_of_jobs().get(message.message_id)
@@ -36,10 +44,11 @@ class JobResults(ResultBackend):
                     return record.get("result")
                 error = record.get("error", {})
                 raise ResultFailure(error.get("message", str(job.state)), error.get("type", ""), {})  # type: ignore[no-untyped-call]
-            if not block:
-                raise ResultMissing(message)  # type: ignore[no-untyped-call]
+            if not block or (job is None and (seen or leaves_nothing)):
+                raise ResultMissing(f"{what} has no result.")  # type: ignore[no-untyped-call]
+            seen = seen or job is not None
             if time.monotonic() > deadline:
-                raise ResultTimeout(message)  # type: ignore[no-untyped-call]
+                raise ResultTimeout(f"{what} has no result yet.")  # type: ignore[no-untyped-call]
             time.sleep(LOOK_EVERY_S)
 
     def store_result(self, message: "Message[Any]", result: Any, ttl: int) -> None:

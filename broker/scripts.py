@@ -20,7 +20,7 @@ from broker.wire import Wire
 LUA = Path(__file__).parent / "lua"
 HEADER_FIELDS = ("PURPOSE", "KEYS", "ARGV", "RETURNS", "EVENTS", "OOM", "INCLUDE")
 
-ALLOWED = "#!lua flags=allow-oom"
+FLAGS = {"allowed": "#!lua flags=allow-oom", "reads": "#!lua flags=no-writes"}
 TAKES_NO_MEMORY = "redis.call('PERSIST', KEYS[1])"
 
 #: What redis-py takes as an argument without a detour.
@@ -37,15 +37,15 @@ class Script:
     argv: tuple[str, ...]
     rest_of_keys: str | None
     rest_of_argv: str | None
-    allowed_when_full: bool
+    when_full: str  # refused, allowed, or reads: it only reads
     body: str
 
     def source(self, *, flags: bool) -> str:
         """The Lua text. `OOM: allowed` scripts run in a full server: by a flag from Redis 7 on, which 6.2
         rejects; there a script may write once its first write was one that takes no memory."""
-        if not self.allowed_when_full:
-            return self.body
-        return f"{ALLOWED}\n{self.body}" if flags else f"{TAKES_NO_MEMORY}\n{self.body}"
+        if flags and self.when_full in FLAGS:
+            return f"{FLAGS[self.when_full]}\n{self.body}"
+        return f"{TAKES_NO_MEMORY}\n{self.body}" if self.when_full == "allowed" else self.body
 
 
 @cache
@@ -69,7 +69,7 @@ def load_script(name: str) -> Script:
         argv=argv,
         rest_of_keys=rest_of_keys,
         rest_of_argv=rest_of_argv,
-        allowed_when_full=header["OOM"] == "allowed",
+        when_full=header["OOM"],
         body=body,
     )
 

@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 from pydantic_core import to_jsonable_python
 
+from broker.options import removes_itself
 from broker.proxy import JobProxy
 from jobs.backoff import Backoff
 from jobs.failures import describe
@@ -29,9 +30,14 @@ def verdict_of(proxy: JobProxy, rules: QueueRules) -> Verdict:
             record=_result_record(proxy.result),
             detail=proxy.detail,
             progress=proxy.progress,
-            keep=_keep(proxy.options.get("remove_on_complete"), rules),
+            # The queue's rule alone: one job must not sweep away the results of others.
+            keep=rules.keep_completed,
+            remove=removes_itself(proxy.options.get("remove_on_complete")),
         )
-    failure = describe(proxy.exception or RuntimeError("failed without saying why"))
+    failure = describe(
+        proxy.exception or RuntimeError("failed without saying why"),
+        hide=(*proxy.args, *proxy.kwargs.values()),
+    )
     # A middleware that broke must not cost the job: it is tried again rather than dead-lettered.
     again = proxy.hook_failed and job.attempt < job.max_attempts
     return Verdict(
@@ -44,15 +50,6 @@ def verdict_of(proxy: JobProxy, rules: QueueRules) -> Verdict:
         progress=proxy.progress,
         dead_letter=rules.dead_letter,
     )
-
-
-def _keep(remove: object, rules: QueueRules) -> int | None:
-    """How many completed jobs to keep: `remove_on_complete` is True (none), False (policy) or a number."""
-    if remove is True:
-        return 0
-    if isinstance(remove, int) and not isinstance(remove, bool):
-        return remove
-    return rules.keep_completed
 
 
 def _result_record(result: Any) -> bytes | None:

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from database.models import JobExecution
 from jobs.events import AttemptDetail
-from jobs.model import Event
+from jobs.model import Event, Outcome
 
 #: Columns in the order of `row_of`.
 COLUMNS = tuple(column.name for column in JobExecution.__table__.columns if column.name != "id")
@@ -44,7 +44,7 @@ def row_of(event: Event, recorded_at: str) -> Row:
         _span(event.ready_at, started),
         _span(started, finished),
         detail.error_type or None,
-        detail.error_code or None,
+        detail.error_code or ("lost_lease" if event.outcome is Outcome.LOST else None),
         detail.error_message or None,
         detail.stack or None,
         detail.fingerprint or None,

@@ -10,7 +10,7 @@ class IllegalTransition(CallboardError):
 
 
 class StoreUnavailable(CallboardError):
-    """The store of jobs cannot be reached; nothing was accepted."""
+    """The store of jobs cannot be reached. What was being sent may have been accepted: send it again."""
 
 
 class StoreFull(CallboardError):
@@ -31,6 +31,10 @@ class JobNotFound(CallboardError):
 
 class InvalidPayload(CallboardError):
     """Arguments do not fit the actor's type hints; the message names the field, never its value."""
+
+
+class JobIdTaken(InvalidPayload):
+    """The id belongs to a job of another actor or tenant; nothing was accepted."""
 
 
 class PayloadTooLarge(CallboardError):

@@ -3,15 +3,20 @@
 import hashlib
 import re
 import traceback
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from jobs.errors import CallboardError, PermanentError, RetryAfter
+from jobs.errors import InvalidPayload
+from jobs.hiding import WINDOW, hide_values
 
 MAX_MESSAGE = 500
 MAX_FRAMES = 20
+#: So much of an exception's text is looked at; hiding values makes it shorter.
+_READ = 4 * MAX_MESSAGE
+_OURS = "worded_by_callboard"
 _LONG_NUMBER = re.compile(r"\d{6,}")
 _ADDRESS = re.compile(r"[^\s@<>'\"]+@[^\s@<>'\"]+\.\w+")
 _QUOTED = re.compile(r"'[^']{40,}'|\"[^\"]{40,}\"")
@@ -33,15 +38,24 @@ class Failure:
         return orjson.dumps({"error": error})
 
 
-def describe(exception: BaseException) -> Failure:
-    """Write down an exception. Our own errors are worded without values; others are redacted."""
-    message = _text(exception)[: MAX_MESSAGE * 2]
-    # These two are raised by actors, whose words may hold anything.
-    if not isinstance(exception, CallboardError) or isinstance(exception, PermanentError | RetryAfter):
-        message = redact(message)
+def describe(exception: BaseException, hide: Collection[object] = ()) -> Failure:
+    """Write down an exception. `hide` are the job's arguments: what the message quotes of them is taken out.
+
+    Only refusals that are `worded_without_values` stay as they are.
+    """
+    message = _text(exception)
+    if not getattr(exception, _OURS, False):
+        # A few characters more, so that a value across the cut is still known for what it is.
+        message = redact(hide_values(message[: _READ + WINDOW], hide, cut=_READ))
     frames = traceback.extract_tb(exception.__traceback__)[-MAX_FRAMES:]
     stack = tuple(f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames)
     return Failure(type(exception).__name__, message[:MAX_MESSAGE], stack, _fingerprint(exception, stack))
+
+
+def worded_without_values(error: InvalidPayload) -> InvalidPayload:
+    """Mark a refusal whose words are ours and name fields only: its numbers are limits, no arguments."""
+    setattr(error, _OURS, True)
+    return error
 
 
 def redact(text: str) -> str:

@@ -26,6 +26,7 @@ class NewJob(NamedTuple):
     lane: str = ""  # the tenant; jobs without one share a lane
     delay_ms: int = 0  # counted from the store's clock
     run_at_ms: int | None = None  # absolute; wins over delay_ms
+    dead_letter: str = "dead-letter"  # where it goes when it fails for good
 
 
 class Accepted(NamedTuple):
@@ -99,8 +100,9 @@ class Verdict(NamedTuple):
     record: bytes | None = None  # JSON: {"result": …} or {"error": {…}}
     detail: bytes = b""  # JSON, for the readers of the event stream
     progress: bytes | None = None
-    dead_letter: str = ""  # name of the dead-letter queue, for FAILED
+    dead_letter: str = ""  # name of the dead-letter queue, for FAILED; empty: the job's own
     keep: int | None = None  # completed jobs to keep in this queue; None keeps all until their age
+    remove: bool = False  # a completed job leaves at once
 
 
 class Settled(StrEnum):

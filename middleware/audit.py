@@ -8,11 +8,12 @@ from typing import Any
 
 import dramatiq
 from dramatiq.broker import MessageProxy
+from dramatiq.middleware import TimeLimitExceeded
 
 from jobs.events import AttemptDetail
 from jobs.failures import describe
 from jobs.model import Outcome
-from middleware.delivery import delivery
+from middleware.delivery import arguments_of, delivery
 
 
 class Audit(dramatiq.Middleware):
@@ -33,12 +34,12 @@ class Audit(dramatiq.Middleware):
             if user:
                 job.detail = AttemptDetail(user_id=str(user)).to_bytes()
             return
-        failure = describe(cause)
+        failure = describe(cause, arguments_of(job))
         retried = job.verdict is not None and job.verdict.outcome is Outcome.RETRY
         job.detail = AttemptDetail(
             user_id=str(user or ""),
             error_type=failure.type,
-            error_code="retryable" if retried else "permanent" if job.failed else "",
+            error_code=_code(cause, retried, job.failed),
             error_message=failure.message,
             stack="\n".join(failure.stack),
             fingerprint=failure.fingerprint,
@@ -47,3 +48,10 @@ class Audit(dramatiq.Middleware):
 
     def after_skip_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
         self.after_process_message(broker, message)
+
+
+def _code(cause: BaseException, retried: bool, failed: bool) -> str:
+    # Whether it ran again is told by the outcome; that time was short is told by nothing else.
+    if isinstance(cause, TimeLimitExceeded):
+        return "timeout"
+    return "retryable" if retried else "permanent" if failed else ""

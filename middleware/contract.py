@@ -16,6 +16,7 @@ from pydantic import (
 from typing_extensions import TypedDict
 
 from jobs.errors import InvalidPayload
+from jobs.failures import worded_without_values
 
 # Made at run time, which is nothing a type checker can follow.
 _typed_dict: Callable[[str, dict[str, Any]], Any] = TypedDict  # type: ignore[assignment]
@@ -71,7 +72,7 @@ class Contract:
                 extra = {name: value for name, value in values.items() if name not in self._names}
                 values |= self._more_named.validate_python(extra)
         except ValidationError as error:
-            raise InvalidPayload(f"{self.name} cannot take these arguments: {self._faults(error)}.") from None
+            raise self._refusal(f"cannot take these arguments: {self._faults(error)}.") from None
         placed = tuple(values.pop(name) for name in self._positional[: len(args)])
         if len(args) < len(self._only_positional):
             # Given by name, as the API does, or left out: the function takes them by place alone.
@@ -93,14 +94,17 @@ class Contract:
         if not args:
             return dict(kwargs), ()
         if len(args) > len(self._positional) and self._more is None:
-            raise InvalidPayload(
-                f"{self.name} takes {len(self._positional)} arguments by position; {len(args)} were given."
+            raise self._refusal(
+                f"takes {len(self._positional)} arguments by position; {len(args)} were given."
             )
         named = dict(zip(self._positional, args, strict=False))
         twice = named.keys() & kwargs.keys()
         if twice:
-            raise InvalidPayload(f"{self.name} was given {', '.join(sorted(twice))} twice.")
+            raise self._refusal(f"was given {', '.join(sorted(twice))} twice.")
         return named | dict(kwargs), args[len(self._positional) :]
+
+    def _refusal(self, words: str) -> InvalidPayload:
+        return worded_without_values(InvalidPayload(f"{self.name} {words}"))
 
     def _faults(self, error: ValidationError) -> str:
         """Place and reason of the first five faults, in which no value stands."""

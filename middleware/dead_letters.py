@@ -8,7 +8,7 @@ from dramatiq.broker import MessageProxy
 from jobs.failures import describe
 from jobs.model import Outcome, Verdict
 from jobs.rules import RulesOf
-from middleware.delivery import Delivery, delivery
+from middleware.delivery import Delivery, arguments_of, delivery
 
 
 class DeadLetters(dramatiq.Middleware):
@@ -38,6 +38,6 @@ class DeadLetters(dramatiq.Middleware):
             message.job.id,
             message.job.token,
             Outcome.FAILED,
-            record=describe(cause).to_record(),
+            record=describe(cause, arguments_of(message)).to_record(),
             dead_letter=self._rules_of(message.queue_name).dead_letter,
         )

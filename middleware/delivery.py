@@ -39,6 +39,11 @@ class Delivery(Protocol):
     def fail(self) -> None: ...
 
 
+def arguments_of(delivery: Delivery) -> tuple[object, ...]:
+    """The values that no record, row or log line may quote; the names of parameters may stand there."""
+    return (*delivery.args, *delivery.kwargs.values())
+
+
 def delivery(message: MessageProxy) -> Delivery:
     """The message as what it is on our broker."""
     return cast(Delivery, message)

@@ -14,7 +14,7 @@ from jobs.errors import InvalidPayload, PermanentError, RetryAfter
 from jobs.failures import describe
 from jobs.model import Outcome, Verdict
 from jobs.rules import RulesOf
-from middleware.delivery import delivery
+from middleware.delivery import arguments_of, delivery
 
 #: The longest that another side may ask us to wait, in milliseconds.
 LONGEST_WAIT_MS = 24 * 3_600_000
@@ -56,16 +56,17 @@ class Retries(dramatiq.Middleware):
             return
         if delivery(message).verdict is not None:
             return  # a middleware nearer to the actor has decided
-        job = delivery(message).job
+        running = delivery(message)
+        job = running.job
         if isinstance(exception, self._permanent) or job.attempt >= job.max_attempts:
             message.fail()
             return
-        delivery(message).verdict = Verdict(
+        running.verdict = Verdict(
             job.id,
             job.token,
             Outcome.RETRY,
             delay_ms=self._wait(broker, message, exception),
-            record=describe(exception).to_record(),
+            record=describe(exception, arguments_of(running)).to_record(),
         )
 
     def _wait(self, broker: dramatiq.Broker, message: MessageProxy, exception: BaseException) -> int:

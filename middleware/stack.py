@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from importlib import import_module
 
 import dramatiq
-from dramatiq.middleware import AsyncIO
+from dramatiq.middleware import AsyncIO, Pipelines
 from dramatiq.results import ResultBackend, Results
 
 from jobs.rules import RulesOf
 from middleware.audit import Audit
+from middleware.callbacks import Callbacks
 from middleware.dead_letters import DeadLetters
 from middleware.progress import Progress, Write
 from middleware.retries import Retries
@@ -44,6 +45,17 @@ STACK: tuple[Place, ...] = (
     Place("audit", lambda ports: Audit(), "its after-hook comes last, so it records what all others decided"),
     Place(
         "dead_letters", lambda ports: DeadLetters(ports.rules_of), "after retries gave up, before the audit"
+    ),
+    Place(
+        "pipelines",
+        lambda ports: Pipelines(),
+        "Dramatiq's; after retries called a job failed. It enqueues in a hook, the weaker promise: when the "
+        "store is away at that moment, the job is completed and its next one is not sent",
+    ),
+    Place(
+        "callbacks",
+        lambda ports: Callbacks(),
+        "Dramatiq's on_success and on_failure; the same place and the same weaker promise as pipelines",
     ),
     Place("retries", lambda ports: Retries(ports.rules_of, ports.permanent), "sees failures of all below it"),
     Place(

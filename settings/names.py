@@ -30,7 +30,7 @@ def resolve_name(
         if job_name is not None and job_key(job_name) != job_key(actor):
             raise UnknownName(f"Queue {queue!r} has no job {job_name!r}: its only job is {actor}.")
     else:
-        raise UnknownName(f"Unknown queue {queue!r}: {_hint(settings, queue, own, declared)}")
+        raise UnknownName(f"Unknown queue {queue!r}: {_hint(settings, queue, declared)}")
     if actor in _dead_letter_actors(settings):
         raise UnknownName(
             f"{queue!r} is a dead-letter queue, where jobs come that failed for good: send to another queue."
@@ -48,7 +48,7 @@ def queues_behind(settings: Settings, queue: str, declared: Iterable[str] = ()) 
     jobs = _alias(settings, queue)
     if jobs is None:
         if _key(queue) not in own:
-            raise UnknownName(f"Unknown queue {queue!r}: {_hint(settings, queue, own, declared)}")
+            raise UnknownName(f"Unknown queue {queue!r}: {_hint(settings, queue, declared)}")
         actors = {own[_key(queue)]}
     else:
         actors = set(jobs.values())
@@ -92,11 +92,12 @@ def _dead_letter_actors(settings: Settings) -> set[str]:
     return {actor_of(policy.dead_letter) for policy in policies}
 
 
-def _hint(settings: Settings, queue: str, own: Mapping[str, str], declared: tuple[str, ...]) -> str:
-    """What was meant: a name that is in use here, else a close one of the tables, else what is in use."""
-    everything = {*settings.aliases, *settings.queues, *own.values()}
-    near = nearest(queue, declared) or nearest(queue, everything, cutoff=0.75)
-    return f"did you mean {near}?" if near else suggestion(queue, declared or everything)
+def _hint(settings: Settings, queue: str, declared: tuple[str, ...]) -> str:
+    """What was meant: a queue that is installed, else a close name of the tables, else what is installed."""
+    installed = [name.replace("_", "-") for name in declared]
+    known = {*settings.aliases, *settings.queues}
+    near = nearest(queue.replace("_", "-"), installed) or nearest(queue, known, cutoff=0.75)
+    return f"did you mean {near}?" if near else suggestion(queue, installed or known)
 
 
 def _key(name: str) -> str:

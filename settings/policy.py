@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from settings.units import Milliseconds, OptionalCount, OptionalRate, Whole
 
@@ -44,8 +44,8 @@ class QueuePolicy(Section):
     - `attempts` counts executions: 3 runs at most three times.
     - Queues with the same `share` name count their concurrency and rate together.
     - `group` is the worker group that WORKER_TYPE selects.
-    - `encryption` None follows the platform; `payload_blob` lets a payload over the limit go to the blob
-      store.
+    - `encryption` None follows the platform; true is refused while nothing seals payloads.
+    - `payload_blob` lets a payload over the limit go to the blob store.
     """
 
     concurrency: Annotated[Whole, Field(ge=1)] = 5
@@ -74,12 +74,15 @@ class QueuePolicy(Section):
             return {**data, "share": None}
         return data
 
+    @field_validator("encryption")
+    @classmethod
+    def _is_not_sealed(cls, wanted: bool | None) -> bool | None:
+        # To go on would store in clear what someone believes to be sealed.
+        if wanted:
+            raise ValueError("must stay unset, because payloads cannot be encrypted yet")
+        return wanted
+
     @property
     def effective_global_concurrency(self) -> int | None:
         """The cap over all workers: a queue with concurrency 1 is serial everywhere (S2 acceptance)."""
         return 1 if self.concurrency == 1 else self.global_concurrency
-
-    @property
-    def max_retries(self) -> int:
-        """Dramatiq's count: the attempts after the first."""
-        return self.attempts - 1

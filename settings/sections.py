@@ -38,8 +38,6 @@ class RedisSettings(Section):
     tls: bool = False
     db: Annotated[Whole, Field(ge=0)] = 0
     namespace: str = "callboard"
-    connect_timeout_ms: Annotated[Milliseconds, Field(ge=1)] = 5_000
-    command_timeout_ms: Annotated[Milliseconds, Field(ge=1)] = 5_000
     allow_insecure: bool = False
 
     @field_validator("url")

@@ -5,8 +5,8 @@
 -- EVENTS: none; a job has no event before its first attempt
 -- OOM: refused
 -- INCLUDE: clock, record, places, line_up
--- A job is packed as id, queue, actor, lane, priority, max attempts, delay, run at (or -1), payload and
--- the number of its queue's wake key.
+-- A job is packed as id, queue, actor, lane, priority, max attempts, delay, run at (or -1), payload, the
+-- number of its queue's wake key and its dead-letter queue.
 local UNREAD, FEW = 50000, 1000
 local backlog = redis.call('XLEN', events)
 if backlog >= math.min(UNREAD, tonumber(events_cap)) then
@@ -28,7 +28,7 @@ for i = 1, count do
   if (marked and tonumber(marked) > now) or redis.call('HEXISTS', meta, id) == 1 then
     answers[i] = 0
   else
-    local record = { 'waiting', job[2], job[3], job[4], job[5], number + i, now, job[6], 0, 0, now, 0, 0, 0, '', 0, 0, 0, '' }
+    local record = { 'waiting', job[2], job[3], job[4], job[5], number + i, now, job[6], 0, 0, now, 0, 0, 0, '', 0, 0, 0, job[11] }
     redis.call('HSET', payload, id, job[9])
     if due > now then
       local head = redis.call('ZSCORE', clock, job[2])

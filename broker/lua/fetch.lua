@@ -1,10 +1,10 @@
 -- PURPOSE: Promote what is due, then lease waiting jobs to a worker process. Spends an attempt each.
--- KEYS: meta, payload, waiting, ready, delayed, clock, active, held, leases, requests, sequence
+-- KEYS: meta, payload, waiting, ready, delayed, clock, active, held, leases, requests, sequence, completed, failed, cancelled, dead, outcomes, totals, events
 -- ARGV: owner, request, credits, lease_ms, shares
 -- RETURNS: now, the next due time or -1, the queues with jobs left over, then id, record, payload of each job
--- EVENTS: none; the attempt's event is appended when it ends
+-- EVENTS: `failed` for a job whose record cannot be read; any other attempt's event is appended when it ends
 -- OOM: allowed
--- INCLUDE: clock, record, places, line_up
+-- INCLUDE: clock, record, places, line_up, settlement, set_aside
 -- `shares` is " queue=most/cap" for each queue of the process: how many more it may start, and the cap
 -- over all workers (or -). `request` makes a repeated fetch return the jobs of the first.
 local PROMOTE_QUEUES, PROMOTE_JOBS = 16, 100
@@ -15,11 +15,15 @@ for _, queue in ipairs(redis.call('ZRANGEBYSCORE', clock, '-inf', now, 'LIMIT', 
   for _, member in ipairs(due) do
     local id = id_of(member)
     local record = load_record(id)
-    record[READY] = record[DUE]
-    record[SEQUENCE] = redis.call('INCR', sequence)
     redis.call('ZREM', delayed, member)
-    line_up(record, id)
-    save_record(id, record)
+    if record then
+      record[READY] = record[DUE]
+      record[SEQUENCE] = redis.call('INCR', sequence)
+      line_up(record, id)
+      save_record(id, record)
+    else
+      set_aside(id, queue)
+    end
   end
   touched[queue] = true
   local head = redis.call('ZRANGEBYLEX', delayed, first_of(queue), last_of(queue), 'LIMIT', 0, 1)[1]
@@ -64,24 +68,30 @@ else
           for i, member in ipairs(members) do
             local id = id_of(member)
             local record = load_record(id)
-            record[STATE] = 'active'
-            record[ATTEMPTS] = record[ATTEMPTS] + 1
-            record[DELIVERIES] = record[DELIVERIES] + 1
-            record[OWNER] = owner
-            record[STARTED] = now
-            local packed = save_record(id, record)
             taken[i] = member
-            started[2 * i - 1], started[2 * i] = 0, active_place(record, id)
-            owned[2 * i - 1], owned[2 * i] = 0, held_place(owner, id)
-            given[#given + 1] = id
-            give(id, packed)
+            if record then
+              record[STATE] = 'active'
+              record[ATTEMPTS] = record[ATTEMPTS] + 1
+              record[DELIVERIES] = record[DELIVERIES] + 1
+              record[OWNER] = owner
+              record[STARTED] = now
+              give(id, save_record(id, record))
+              local n = #owned
+              started[n + 1], started[n + 2] = 0, active_place(record, id)
+              owned[n + 1], owned[n + 2] = 0, held_place(owner, id)
+              given[#given + 1] = id
+              left = left - 1
+            else
+              set_aside(id, queue)
+            end
           end
-          if #members > 0 then
+          if #taken > 0 then
             redis.call('ZREM', waiting, unpack(taken))
+            redis.call('ZADD', ready, now_us, queue)
+          end
+          if #owned > 0 then
             redis.call('ZADD', active, unpack(started))
             redis.call('ZADD', held, unpack(owned))
-            redis.call('ZADD', ready, now_us, queue)
-            left = left - #members
           end
         end
         -- What there was no credit for is work for another process: this one may have taken its wake-up.

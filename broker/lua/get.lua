@@ -3,7 +3,7 @@
 -- ARGV: id...
 -- RETURNS: id, record, payload, outcome, progress of each job that is there
 -- EVENTS: none
--- OOM: allowed
+-- OOM: reads
 -- INCLUDE: record
 local reply = {}
 for i = first_id, #ARGV do

@@ -3,7 +3,7 @@
 -- ARGV: queue, offset, most, newest_first
 -- RETURNS: id, record, payload, outcome, progress of each job
 -- EVENTS: none
--- OOM: allowed
+-- OOM: reads
 -- INCLUDE: record, places
 local set = KEYS[first_set]
 local members

@@ -6,9 +6,10 @@
 -- OOM: allowed
 -- INCLUDE: clock, record, places, line_up, settlement, removal
 -- A verdict is packed as id, token, outcome, delay, record or false, detail, progress or false, dead-letter
--- queue and how many completed jobs the queue keeps (or -1).
+-- queue (or empty: the job's own), how many completed jobs the queue keeps (or -1), and whether a completed
+-- job is removed at once.
 local INTERRUPTED_NOT_BEFORE_MS, MAX_INTERRUPTIONS, REMOVE_AT_ONCE = 2000, 10, 100
-local answers, keeps = {}, {}
+local answers, keeps, removed = {}, {}, {}
 
 for i = first_verdict, #ARGV do
   local verdict = cmsgpack.unpack(ARGV[i])
@@ -25,17 +26,24 @@ for i = first_verdict, #ARGV do
     record[SETTLED] = token
     release(record, id)
     record[OWNER] = ''
-    if verdict[5] then redis.call('HSET', outcomes, id, verdict[5]) end
+    if verdict[5] then
+      redis.call('HSET', outcomes, id, verdict[5])
+    elseif outcome == 'completed' then
+      redis.call('HDEL', outcomes, id) -- the failure of an earlier attempt is no outcome of this one
+    end
     if verdict[7] then redis.call('HSET', progress, id, verdict[7]) end
     local waited = record[READY]
+    if verdict[8] ~= '' then record[DEAD_LETTER] = verdict[8] end
     if outcome == 'interrupted' and record[INTERRUPTIONS] + 1 >= MAX_INTERRUPTIONS then
-      record[DEAD_LETTER] = verdict[8]
       finish(record, id, 'failed', now)
     elseif outcome == 'completed' or outcome == 'cancelled' then
       finish(record, id, outcome, now)
       if outcome == 'completed' and verdict[9] >= 0 then keeps[record[QUEUE]] = verdict[9] end
+      if outcome == 'completed' and verdict[10] then
+        redis.call('ZREM', completed, timed_place(record[QUEUE], now, id))
+        removed[#removed + 1] = id
+      end
     elseif outcome == 'failed' then
-      record[DEAD_LETTER] = verdict[8]
       finish(record, id, 'failed', now)
     else
       local delay = verdict[4]
@@ -70,6 +78,7 @@ for i = first_verdict, #ARGV do
   answers[#answers + 1] = answer
 end
 
+remove_settled(removed, now)
 for queue, keep in pairs(keeps) do
   local over = redis.call('ZLEXCOUNT', completed, first_of(queue), last_of(queue)) - keep
   if over > 0 then

@@ -3,7 +3,7 @@
 -- ARGV: queue...
 -- RETURNS: for each queue waiting, delayed, active, completed, failed, cancelled, dead letters, completed ever, failed ever, retries, age of the oldest waiting job in ms or -1
 -- EVENTS: none
--- OOM: allowed
+-- OOM: reads
 -- INCLUDE: clock, record, places
 local reply = {}
 for i = first_queue, #ARGV do

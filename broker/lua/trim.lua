@@ -17,7 +17,7 @@ local function remove_before(set, queue, age)
     ids[i] = id_of(member)
     if set == failed then
       local record = load_record(ids[i])
-      redis.call('ZREM', dead, timed_place(record[DEAD_LETTER], record[FINISHED], ids[i]))
+      if record then redis.call('ZREM', dead, timed_place(record[DEAD_LETTER], record[FINISHED], ids[i])) end
     end
   end
   redis.call('ZREM', set, unpack(members))

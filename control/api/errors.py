@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse
 from jobs.errors import (
     CallboardError,
     InvalidPayload,
+    JobIdTaken,
     JobNotFound,
     PayloadTooLarge,
     StoreFull,
@@ -67,6 +68,7 @@ OF_OURS: Sequence[tuple[type[CallboardError], ApiError]] = (
     (JobNotFound, ApiError(404, "unknown_job")),
     (UnknownQueue, ApiError(404, "unknown_queue")),
     (UnknownActor, ApiError(404, "unknown_actor")),
+    (JobIdTaken, ApiError(409, "taken")),
     (InvalidPayload, ApiError(422, "invalid_payload")),
     (PayloadTooLarge, TOO_LARGE),
     (StoreUnavailable, ApiError(503, "store_unavailable", {"Retry-After": "5"})),
@@ -88,6 +90,7 @@ _MEANINGS = {
     400: "The body is not JSON.",
     401: "The bearer key is missing or wrong.",
     404: "There is no such job, queue or actor; the message names the nearest one.",
+    409: "The `jobId` belongs to a job of another actor or tenant.",
     413: "The body or the job's data is over the size limit.",
     415: "The body is not declared as application/json.",
     422: "A field is wrong; `field` names it.",

@@ -57,7 +57,8 @@ def _invalid(request: Request, error: Exception) -> Response:
     if first["type"] == "extra_forbidden":
         message = f"{field} is not a known field{_meant(path)}"
     else:
-        message = f"{field}: {first['msg'][:1].lower()}{first['msg'][1:]}"
+        said = first["msg"].removeprefix("Value error, ")
+        message = f"{field}: {said[:1].lower()}{said[1:]}"
     return INVALID_REQUEST.response(message, field=field)
 
 

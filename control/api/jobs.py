@@ -19,7 +19,7 @@ router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"], dependencies=[bearer])
             "headers": {"Location": {"description": "where to see it", "schema": {"type": "string"}}},
         },
         200: {"description": "A job with this `jobId` was there already.", "model": JobView},
-        **documented(400, 401, 404, 413, 415, 422, 500, 503),
+        **documented(400, 401, 404, 409, 413, 415, 422, 500, 503),
     },
 )
 def add_job(body: NewJobRequest, jobs: Jobs, response: Response) -> JobView:

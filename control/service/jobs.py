@@ -1,17 +1,17 @@
 """Jobs: add, get, list, follow."""
 
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import dramatiq
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from control.service.names import find_actor, find_queues, python_names
 from control.service.reading import job_view, progress_view
 from control.service.views import JobView, ProgressView
-from jobs.errors import JobNotFound
+from jobs.errors import InvalidPayload, JobIdTaken, JobNotFound
+from jobs.ids import JOB_ID, LONGEST_TENANT, check_job_id, check_tenant_id
 from jobs.model import DEFAULT_ATTEMPTS, DEFAULT_PRIORITY, Job
 from jobs.states import JobState
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from actors.composition import App
 
 
-JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 LIST_LIMIT = 1_000
 LOOK_EVERY = 0.2  # seconds: progress is visible within 200 ms (CATALOGUE section 1)
 LONGEST_MS = 100 * 366 * 86_400_000
@@ -48,15 +47,30 @@ class JobOptions(Strict):
         None, description="true: remove at once; a number: keep that many completed jobs of the queue"
     )
     removeOnFail: bool | int | None = Field(  # noqa: N815
-        None, description="recorded with the job; failed jobs stay for their queue's retention"
+        None, description="false; failed jobs stay for their queue's retention"
     )
     jobId: str | None = Field(  # noqa: N815
         None,
         pattern=f"^{JOB_ID.pattern}$",
         description="makes adding idempotent: the same id twice is one job",
     )
-    tenantId: str | None = Field(None, min_length=1, max_length=128)  # noqa: N815
+    tenantId: str | None = Field(None, min_length=1, max_length=LONGEST_TENANT)  # noqa: N815
     userId: str | None = Field(None, min_length=1, max_length=128)  # noqa: N815
+
+    @field_validator("removeOnFail")
+    @classmethod
+    def _failed_jobs_stay(cls, wanted: bool | int | None) -> bool | int | None:
+        if wanted is None or wanted is False:
+            return wanted
+        raise ValueError("removing failed jobs is not there yet; leave it out, or give false")
+
+    @field_validator("tenantId")
+    @classmethod
+    def _a_tenant_id(cls, tenant: str | None) -> str | None:
+        try:
+            return None if tenant is None else check_tenant_id(tenant)
+        except InvalidPayload as error:
+            raise ValueError(str(error)) from None
 
 
 class NewJobRequest(Strict):
@@ -77,15 +91,19 @@ class JobService:
     def add(self, request: NewJobRequest) -> tuple[JobView, bool]:
         """Accept a job. Returns it, and False when a job with its id is, or was just now, there.
 
-        Raises UnknownActor, UnknownQueue, InvalidPayload, PayloadTooLarge, StoreUnavailable, StoreFull.
+        Raises UnknownActor, UnknownQueue, InvalidPayload, JobIdTaken, PayloadTooLarge, StoreUnavailable,
+        StoreFull.
         """
         app, options = self._app, request.options
         actor = find_actor(app, request.queue, request.name)
         kwargs = app.validate(actor.actor_name, python_names(app.schema(actor.actor_name), request.data))
         if options.jobId is not None and (held := app.broker.store.get(options.jobId)) is not None:
+            _refuse_of_another(held, actor, options)
             return job_view(app, held), False
         message = actor.send_with_options(kwargs=kwargs, delay=options.delay, **_send_options(options))
         job = app.broker.store.get(message.message_id)
+        if job is not None:
+            _refuse_of_another(job, actor, options)  # which may have come in between
         # Nothing there: a quick worker has finished and removed it, or an id of the caller's was
         # settled and removed before and is remembered, so that it does not run again.
         created = job is not None or options.jobId is None
@@ -131,12 +149,23 @@ class JobService:
             pause(every)
 
     def _stored(self, job_id: str) -> Job:
-        job = self._app.broker.store.get(job_id) if JOB_ID.fullmatch(job_id) else None
+        try:
+            check_job_id(job_id)
+        except InvalidPayload as error:
+            raise JobNotFound(f"there is no job {job_id[:128]!r}: {error}") from None
+        job = self._app.broker.store.get(job_id)
         if job is None:
             raise JobNotFound(
-                f"there is no job {job_id[:128]!r}: it was never accepted, or its retention has ended"
+                f"there is no job {job_id!r}: it was never accepted, or its retention has ended"
             )
         return job
+
+
+def _refuse_of_another(job: Job, actor: "dramatiq.Actor[..., Any]", options: JobOptions) -> None:
+    """An id that someone else's job has must not show that job."""
+    tenant = options.tenantId or actor.options.get("tenant_id") or ""
+    if (job.actor, job.lane) != (actor.actor_name, tenant):
+        raise JobIdTaken(f"job_id {job.id!r} is taken by another job; choose another id.")
 
 
 def _send_options(options: JobOptions) -> Mapping[str, Any]:
@@ -147,7 +176,6 @@ def _send_options(options: JobOptions) -> Mapping[str, Any]:
         "backoff": options.backoff.model_dump() if options.backoff else None,
         "time_limit": options.timeout,
         "remove_on_complete": options.removeOnComplete,
-        "remove_on_fail": options.removeOnFail,
         "job_id": options.jobId,
         "tenant_id": options.tenantId,
         "user_id": options.userId,

@@ -104,7 +104,7 @@ def _options(app: "App", job: Job, message: dramatiq.Message[Any] | None) -> Job
         backoff=shown,
         timeout=own.get("time_limit") or policy.timeout_ms,
         remove_on_complete=own.get("remove_on_complete", False if count is None else count),
-        remove_on_fail=own.get("remove_on_fail", False),
+        remove_on_fail=False,
     )
 
 

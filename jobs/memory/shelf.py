@@ -17,10 +17,11 @@ from jobs.states import JobState, check_transition
 
 @dataclass
 class Record:
-    """A job, its place in line, and the last delivery of it that was settled."""
+    """A job, its place in line, its dead-letter queue, and the last delivery of it that was settled."""
 
     job: Job
     sequence: int
+    dead_letter: str
     settled_token: int = 0
 
 
@@ -40,9 +41,10 @@ class Shelf:
     def get(self, job_id: str) -> Record | None:
         return self._records.get(job_id)
 
-    def add(self, job: Job) -> None:
+    def add(self, job: Job, dead_letter: str) -> None:
+        """`dead_letter` is where it goes if it fails for good."""
         check_transition(None, job.state)
-        record = self._records[job.id] = Record(job, self._next())
+        record = self._records[job.id] = Record(job, self._next(), dead_letter)
         self._enter(record)
 
     def remove(self, job_id: str) -> None:

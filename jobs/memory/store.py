@@ -67,7 +67,7 @@ class MemoryStore(JobStore):
         if self._shelf.get(new.id) or self._markers.get(new.id, 0) > now:
             return Accepted(new.id, created=False)
         due = new.run_at_ms if new.run_at_ms is not None else now + new.delay_ms
-        self._shelf.add(new_job(new, now, due))
+        self._shelf.add(new_job(new, now, due), new.dead_letter)
         return Accepted(new.id, created=True)
 
     # Workers
@@ -133,11 +133,13 @@ class MemoryStore(JobStore):
         now = self._clock()
         if verdict.progress is not None:
             self._shelf.amend(record, progress=verdict.progress)
-        if verdict.record is not None:
+        if verdict.record is not None or verdict.outcome is Outcome.COMPLETED:
             self._shelf.amend(record, record=verdict.record)
         self._apply(record, verdict, now)
         if verdict.outcome is not Outcome.RETURNED:
             self._stream.append(job, verdict, record.job.state, now)
+        if verdict.outcome is Outcome.COMPLETED and verdict.remove:
+            self._remove(job.id, now)
         if verdict.outcome is Outcome.COMPLETED and verdict.keep is not None:
             for old in self._shelf.jobs(job.queue, JobState.COMPLETED)[verdict.keep :]:
                 self._remove(old.id, now)
@@ -165,7 +167,8 @@ class MemoryStore(JobStore):
                 raise ValueError("only the store itself says that a lease was lost")
 
     def _finish(self, record: Record, state: JobState, now: int, dead_letter: str | None = None) -> None:
-        self._shelf.move(record, state, finished_at=now, owner=None, dead_letter=dead_letter)
+        where = (dead_letter or record.dead_letter) if state is JobState.FAILED else None
+        self._shelf.move(record, state, finished_at=now, owner=None, dead_letter=where)
         self._totals[record.job.queue][state] += 1
 
     def _put_back(self, record: Record, now: int, delay_ms: int, *, keep_place: bool = False) -> None:
@@ -210,7 +213,7 @@ class MemoryStore(JobStore):
         self._shelf.amend(record, lost_leases=lost)
         if lost >= max_lost or job.attempts >= job.max_attempts:
             self._shelf.amend(record, record=LEASE_LOST)
-            self._finish(record, JobState.FAILED, now, "dead-letter")
+            self._finish(record, JobState.FAILED, now)
         else:
             # The sequence stays: the job is back at the head of its lane.
             self._shelf.move(record, JobState.WAITING, ready_at=now, owner=None)

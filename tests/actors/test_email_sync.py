@@ -106,7 +106,9 @@ def test_mail_of_one_tenant_is_not_anothers(set_up: SetUp, jobs: FakeJobs, inbox
 def test_an_account_that_the_settings_do_not_know_is_a_permanent_failure(jobs: FakeJobs) -> None:
     job = sync(jobs, "inbx")
     assert (job.state, job.attempts) == (JobState.FAILED, 1)
-    assert error_of(job)["message"] == ("There is no mailbox 'inbx' in the settings; add [mailboxes.inbx].")
+    assert error_of(job)["message"] == (
+        "There is no mailbox '[argument]' in the settings; add [mailboxes.[argument]]."
+    )
 
 
 def test_a_wrong_password_is_a_permanent_failure_and_told_nowhere(

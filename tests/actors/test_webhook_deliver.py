@@ -67,7 +67,7 @@ def test_an_endpoint_that_is_gone_is_disabled_and_gets_nothing_more(set_up: SetU
         assert [job_of(jobs, job).state for job in (first, second)] == [JobState.FAILED] * 2
         assert job_of(jobs, first).attempts == job_of(jobs, second).attempts == 1
         assert from_json(job_of(jobs, second).record)["error"]["message"] == (
-            "The webhook endpoint 'shop' is disabled: it answered 410 (gone)."
+            "The webhook endpoint '[argument]' is disabled: it answered 410 (gone)."
         )
         assert list(receiver.ledger) == [first], "the second was not even tried"
         assert history(app, first) == [(1, "failed", 410)]

@@ -6,7 +6,9 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -16,9 +18,12 @@ import redis
 from broker.connection import RedisAddress
 from broker.embedded import ADDRESS_FILE, EmbeddedServer, ServerNotStarted, find_binary, read_address
 from broker.redis_store import RedisStore
+from jobs.errors import StoreUnavailable
 from jobs.model import NewJob
 from jobs.states import JobState
 from tests.waiting import eventually
+
+NOBODY = 65_534
 
 
 @pytest.fixture
@@ -67,6 +72,65 @@ def test_address_and_password_are_in_a_private_file_while_it_runs(server: Embedd
     server.stop()
     assert not file.exists()
     assert read_address(home) is None
+
+
+@contextmanager
+def as_an_ordinary_user() -> Iterator[None]:
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def open_home() -> Iterator[Path]:
+    """A home that every user may look into."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def test_a_server_of_another_user_is_not_taken_for_none(open_home: Path) -> None:
+    file = open_home / ADDRESS_FILE
+    file.write_text(json.dumps({"url": "redis://127.0.0.1:1/0", "pid": os.getpid()}))
+    file.chmod(0o000)
+    with (
+        as_an_ordinary_user(),
+        pytest.raises(
+            StoreUnavailable, match=r"belongs to another user, .* run as that user or set REDIS_URL"
+        ),
+    ):
+        read_address(open_home)
+
+
+def test_a_process_of_another_user_runs_all_the_same(open_home: Path) -> None:
+    (open_home / ADDRESS_FILE).write_text(json.dumps({"url": "redis://127.0.0.1:1/0", "pid": 1}))
+    with as_an_ordinary_user():
+        assert read_address(open_home) == RedisAddress("redis://127.0.0.1:1/0")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[1]",
+        "7",
+        '"text"',
+        "{}",
+        '{"url": "redis://127.0.0.1:1/0"}',
+        '{"url": "redis://127.0.0.1:1/0", "pid": "7"}',
+        '{"url": "redis://127.0.0.1:1/0", "pid": -1}',
+        '{"url": "redis://127.0.0.1:1/0", "pid": 99999999999999999999}',
+        '{"url": 5, "pid": 1}',
+    ],
+)
+def test_a_file_of_another_shape_is_no_server(tmp_path: Path, content: str) -> None:
+    (tmp_path / ADDRESS_FILE).write_text(content)
+    assert read_address(tmp_path) is None
 
 
 def test_the_password_is_in_no_argument_list(server: EmbeddedServer) -> None:

@@ -23,6 +23,8 @@ from tests.waiting import eventually
 LEASE_MS = 900
 CHECKOUT = Path(__file__).parents[2]
 
+PARENT = {"parent": os.getpid(), "max_lost": 3, "ledger": None}
+
 
 class Service(threading.Thread):
     """A thread that lives until it is told to end, and says when it moved last."""
@@ -40,7 +42,7 @@ class Service(threading.Thread):
 def keeper(
     store: RedisStore, services: Mapping[str, threading.Thread], ends: list[int], wedged_s: float = 90.0
 ) -> LeaseKeeper:
-    lease = {"owner": "w", "lease_ms": LEASE_MS, "wedged_s": wedged_s}
+    lease = {"owner": "w", "lease_ms": LEASE_MS, "wedged_s": wedged_s, "max_lost": 3}
     address = {"url": store.address.url, "namespace": store.keys.namespace, "shard": "main"}
     return LeaseKeeper(lambda: address, lease, lambda: services, ends.append)
 
@@ -132,7 +134,7 @@ def test_a_helper_that_was_killed_is_started_again(
 
 
 def test_the_helper_ends_when_its_parents_pipe_closes(redis_address: RedisAddress) -> None:
-    told = {"url": redis_address.url, "namespace": "x", "shard": "main", "owner": "w"}
+    told = {"url": redis_address.url, "namespace": "x", "shard": "main", "owner": "w", **PARENT}
     line = json.dumps({**told, "lease_ms": LEASE_MS, "wedged_s": 90}).encode() + b"\n"
     for first in (line, b""):
         with subprocess.Popen(
@@ -147,7 +149,13 @@ def test_the_helper_ends_when_its_parents_pipe_closes(redis_address: RedisAddres
 def test_the_helper_lets_the_lease_run_out_when_no_beat_comes(store: RedisStore) -> None:
     """Wedged: the process is there and its pipe is open, but nothing in it moves."""
     register(store)
-    told = {"url": store.address.url, "namespace": store.keys.namespace, "shard": "main", "owner": "w"}
+    told = {
+        "url": store.address.url,
+        "namespace": store.keys.namespace,
+        "shard": "main",
+        "owner": "w",
+        **PARENT,
+    }
     with subprocess.Popen(
         [sys.executable, "-m", "broker.renewer"], stdin=subprocess.PIPE, cwd=CHECKOUT
     ) as helper:

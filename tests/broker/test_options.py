@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from broker.options import JobOptions
+from broker.options import DRAMATIQ_NAMES, LONGEST_DELAY_MS, NAMES, JobOptions, check_delay, check_names
 from jobs.errors import InvalidPayload
 from jobs.rules import QueueRules
 
@@ -85,3 +85,44 @@ def test_what_makes_none_is_refused_by_name_and_without_the_value(name: str, val
         JobOptions.of({name: value}, {}, RULES)
     if isinstance(value, str):
         assert value not in str(refused.value)
+
+
+KNOWN = NAMES | DRAMATIQ_NAMES
+
+
+def test_options_of_ours_and_of_dramatiqs_parts_are_known() -> None:
+    check_names(dict.fromkeys(KNOWN), KNOWN)
+    check_names({}, KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("priorty", "there is no option 'priorty'; did you mean 'priority'?"),
+        ("tenant", "there is no option 'tenant'; did you mean 'tenant_id'?"),
+        ("eta", "eta is not used here; give delay or run_at."),
+        ("max_retries", "max_retries is not used here; give attempts."),
+        ("xyz", "there is no option 'xyz'; there are attempts, backoff, job_id, "),
+    ],
+)
+def test_an_option_that_nothing_reads_is_refused_with_what_to_give_instead(name: str, words: str) -> None:
+    with pytest.raises(InvalidPayload) as refused:
+        check_names({"priority": 1, name: "hunter2"}, KNOWN)
+    assert str(refused.value).startswith(words)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_middleware_of_ones_own_may_bring_options() -> None:
+    check_names({"max_retries": 3}, KNOWN | {"max_retries"})
+
+
+def test_a_delay_is_whole_milliseconds_and_its_due_time_fits_into_13_digits() -> None:
+    assert [check_delay(delay) for delay in (None, 0, 1, LONGEST_DELAY_MS)] == [0, 0, 1, LONGEST_DELAY_MS]
+    in_2060 = 2_840_140_800_000
+    assert in_2060 + LONGEST_DELAY_MS < 9_999_999_999_999
+
+
+@pytest.mark.parametrize("delay", [-1, 1.5, True, "60", LONGEST_DELAY_MS + 1])
+def test_any_other_delay_is_refused(delay: Any) -> None:
+    with pytest.raises(InvalidPayload, match=r"^delay must be a whole number from 0 to 7000000000000"):
+        check_delay(delay)

@@ -9,7 +9,7 @@ import redis
 
 from broker.keys import PERMANENT
 from broker.redis_store import RedisStore
-from broker.scripts import ALLOWED, HEADER_FIELDS, LUA, Script, all_scripts, load_script
+from broker.scripts import FLAGS, HEADER_FIELDS, LUA, Script, all_scripts, load_script
 from jobs.model import FetchRequest, NewJob, Outcome, Retention, Verdict, WorkerInfo
 from jobs.states import JobState
 
@@ -29,7 +29,7 @@ def test_every_header_is_a_complete_contract(script: Script) -> None:
     header = dict(re.findall(r"^-- ([A-Z]+):[ \t]*(.*)$", text, flags=re.MULTILINE))
     assert set(header) == set(HEADER_FIELDS)
     assert all(header[field] for field in ("PURPOSE", "KEYS", "RETURNS", "EVENTS"))
-    assert header["OOM"] in ("allowed", "refused")
+    assert header["OOM"] in ("allowed", "refused", "reads")
     assert set(script.keys) <= set(PERMANENT), "a key that is not in keys.PERMANENT"
     assert script.rest_of_keys in (None, "wake", "set")
 
@@ -59,8 +59,16 @@ def test_no_script_builds_the_name_of_a_key_or_scans_all(script: Script) -> None
 
 
 def test_only_enqueue_is_refused_by_a_full_server() -> None:
-    assert [name for name, script in SCRIPTS.items() if not script.allowed_when_full] == ["enqueue"]
-    assert SCRIPTS["settle"].source(flags=True).startswith(ALLOWED)
+    assert [name for name, script in SCRIPTS.items() if script.when_full == "refused"] == ["enqueue"]
+    assert SCRIPTS["settle"].source(flags=True).startswith(FLAGS["allowed"])
+
+
+def test_scripts_that_only_read_say_so() -> None:
+    readers = [name for name, script in SCRIPTS.items() if script.when_full == "reads"]
+    assert sorted(readers) == ["get", "list", "stats"]
+    for name in readers:
+        assert SCRIPTS[name].source(flags=True).startswith(FLAGS["reads"])
+        assert "PERSIST" not in SCRIPTS[name].source(flags=False)
 
 
 def test_a_header_that_lacks_something_is_named(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -280,6 +280,43 @@ def test_settled_jobs_leave_by_age(store: JobStore) -> None:
     assert store.stats(["dead-letter"])[0].dead_letters == 0
 
 
+def test_a_completed_job_may_leave_at_once_and_takes_no_other_with_it(store: JobStore) -> None:
+    store.enqueue([a_job("kept"), a_job("gone"), a_job("kept-too")])
+    for job in fetch(store).jobs:
+        settle(store, job, Outcome.COMPLETED, keep=1_000, remove=job.id == "gone")
+    assert store.get("gone") is None
+    assert store.stats([QUEUE])[0].completed == 2
+
+
+def test_success_wipes_the_failure_of_an_earlier_attempt(store: JobStore) -> None:
+    store.enqueue([a_job("one")])
+    (job,) = fetch(store).jobs
+    settle(store, job, Outcome.RETRY, record=b'{"error":{"type":"E"}}')
+    (job,) = fetch(store).jobs
+    settle(store, job, Outcome.COMPLETED)
+    found = store.get("one")
+    assert found is not None
+    assert (found.state, found.record) == (JobState.COMPLETED, None)
+
+
+def test_a_job_whose_lease_was_lost_for_good_goes_to_its_own_dead_letter_queue(store: JobStore) -> None:
+    store.enqueue([a_job("one", max_attempts=1, dead_letter="mail-dead")])
+    fetch(store, lease_ms=1)
+    eventually(lambda: store.reclaim(max_lost=3) == 1)
+    found = store.get("one")
+    assert found is not None
+    assert (found.state, found.dead_letter) == (JobState.FAILED, "mail-dead")
+    assert store.stats(["mail-dead"])[0].dead_letters == 1
+
+
+def test_what_a_leaving_worker_gives_back_wakes_another(store: JobStore) -> None:
+    store.enqueue([a_job("one")])
+    fetch(store, "worker-1")
+    store.wait_for_work([QUEUE], 1)  # the wake-up of the enqueue
+    store.leave("worker-1")
+    assert store.wait_for_work([QUEUE], 1_000) == QUEUE
+
+
 def test_flush_removes_what_waits_and_leaves_what_runs(store: JobStore) -> None:
     store.enqueue([a_job("running"), a_job("waiting"), a_job("delayed", delay_ms=60_000)])
     fetch(store, credits=1)

@@ -80,6 +80,32 @@ def test_the_same_id_again_answers_200_and_the_same_job(api):
     assert first.json()["id"] == again.json()["id"] == "order-1"
 
 
+def test_an_id_with_every_mark_is_found_where_location_says(api):
+    job_id = "Order-1.2_3:4@example"
+    location = post(api, queue="email-sync", data=SYNC, options={"jobId": job_id}).headers["location"]
+
+    assert api.get(location).json()["id"] == job_id
+    assert api.get(f"{location}/progress").json()["id"] == job_id
+
+
+def test_the_id_of_another_tenants_job_is_409_and_shows_nothing_of_it(api):
+    hers = {"jobId": "order-1", "tenantId": "acme"}
+    post(api, queue="email-sync", data={**SYNC, "userId": "hers"}, options=hers)
+
+    response = post(api, queue="email-sync", data=SYNC, options={"jobId": "order-1", "tenantId": "other"})
+
+    assert response.status_code == 409
+    assert error_of(response).code == "taken"
+    assert "hers" not in response.text
+
+
+def test_that_failed_jobs_stay_may_be_said(api):
+    response = post(api, queue="email-sync", data=SYNC, options={"removeOnFail": False})
+
+    assert response.status_code == 201
+    assert response.json()["opts"]["removeOnFail"] is False
+
+
 def test_metrics_and_health_of_queues(api, store):
     post(api, queue="email-sync", data=SYNC)
     work(store, "email-sync")
@@ -154,6 +180,12 @@ def test_after_a_rotation_only_the_new_key_opens(bare, app):
         ({"queue": "email-sync", "options": {"delay": -1}}, "options.delay", "greater than or equal to 0"),
         ({"queue": "email-sync", "options": {"attempts": 0}}, "options.attempts", "greater"),
         ({"queue": "email-sync", "options": {"jobId": "a/b"}}, "options.jobId", "match"),
+        ({"queue": "email-sync", "options": {"jobId": "a" * 129}}, "options.jobId", "match"),
+        ({"queue": "email-sync", "options": {"tenantId": ""}}, "options.tenantId", "at least 1"),
+        ({"queue": "email-sync", "options": {"tenantId": "t" * 101}}, "options.tenantId", "at most 100"),
+        ({"queue": "email-sync", "options": {"tenantId": "a\x7fb"}}, "options.tenantId", "printable"),
+        ({"queue": "email-sync", "options": {"removeOnFail": True}}, "options.removeOnFail", "not there yet"),
+        ({"queue": "email-sync", "options": {"removeOnFail": 0}}, "options.removeOnFail", "not there yet"),
         (
             {"queue": "email-sync", "options": {"backoff": {"type": "random", "delay": 1}}},
             "options.backoff.type",
@@ -405,6 +437,6 @@ class TestOpenApi:
         }
         jobs, metrics = "/api/v1/jobs", "/api/v1/queues/{queueName}/metrics"
         assert {status for path, status in statuses if path == jobs} == {
-            *("200", "201", "400", "401", "404", "413", "415", "422", "500", "503")
+            *("200", "201", "400", "401", "404", "409", "413", "415", "422", "500", "503")
         }
         assert {status for path, status in statuses if path == metrics} == {"200", "401", "404", "500", "503"}

@@ -274,6 +274,15 @@ class TestDoctor:
         assert result.returncode == 1
         assert f"✗ redis: Redis at 127.0.0.1:{closed_port} cannot be reached" in result.stdout
 
+    def test_a_redis_that_refuses_the_password_need_not_be_started(self, env, redis_address):
+        url = redis_address.url.replace("redis://:", "redis://:wrong", 1)
+
+        result = callboard({**env, "REDIS_URL": url}, "doctor")
+
+        assert result.returncode == 1
+        assert "refuses the user name or password" in result.stdout
+        assert "start it" not in result.stdout
+
     def test_wrong_settings_end_the_examination_with_the_key(self, here, monkeypatch):
         monkeypatch.setenv("WORKER_CONCURRENCY", "many")
 

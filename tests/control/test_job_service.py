@@ -5,7 +5,7 @@ import pytest
 from actors.composition import App
 from control.service import JobService, NewJobRequest
 from control.service.jobs import JobOptions
-from jobs.errors import InvalidPayload, JobNotFound, UnknownActor, UnknownQueue
+from jobs.errors import InvalidPayload, JobIdTaken, JobNotFound, UnknownActor, UnknownQueue
 from jobs.memory import MemoryStore
 from jobs.model import FetchRequest, NewJob, Outcome, Retention
 from jobs.states import JobState
@@ -55,6 +55,11 @@ def test_a_misspelt_queue_is_refused_with_the_nearest_name(jobs):
         jobs.add(NewJobRequest(queue="email-sink", data=SYNC))
 
 
+def test_a_queue_near_to_none_is_refused_with_those_that_are_installed(jobs):
+    with pytest.raises(UnknownQueue, match=r"'nosuchqueue': known here: count, email-draft, email-sync\.$"):
+        jobs.add(NewJobRequest(queue="nosuchqueue", data=SYNC))
+
+
 def test_a_name_that_fits_several_actors_is_refused_with_the_choices(jobs):
     with pytest.raises(UnknownQueue, match="email_draft, email_sync"):
         jobs.add(NewJobRequest(queue="email", data=SYNC))
@@ -84,6 +89,50 @@ def test_the_same_id_twice_is_one_job(jobs, store):
     assert (created, created_again) == (True, False)
     assert first.id == again.id == "invoice-7"
     assert len(store.list_jobs("email-sync", JobState.WAITING)) == 1
+
+
+@pytest.mark.parametrize(
+    ("queue", "data", "tenant"),
+    [("count", {"upto": 3}, "acme"), ("email-sync", SYNC, "other"), ("email-sync", SYNC, None)],
+    ids=["another actor", "another tenant", "no tenant"],
+)
+def test_an_id_that_another_job_has_is_refused_and_shows_nothing_of_it(jobs, store, queue, data, tenant):
+    theirs = {"user_id": "hers", "account_id": "a1"}
+    options = JobOptions(jobId="invoice-7", tenantId="acme")
+    jobs.add(NewJobRequest(queue="email-sync", data=theirs, options=options))
+
+    with pytest.raises(JobIdTaken, match="'invoice-7' is taken by another job") as caught:
+        jobs.add(
+            NewJobRequest(queue=queue, data=data, options=JobOptions(jobId="invoice-7", tenantId=tenant))
+        )
+
+    assert "hers" not in str(caught.value)
+    assert store.list_jobs("count", JobState.WAITING) == []
+
+
+def test_an_id_that_another_tenant_took_in_between_is_refused_too(tmp_path):
+    class LateStore(MemoryStore):
+        """Another tenant's job comes in after the look and before the send."""
+
+        def enqueue(self, jobs):
+            super().enqueue([NewJob("x-1", "email-sync", "email_sync", b"{}", lane="acme")])
+            return super().enqueue(jobs)
+
+    jobs = JobService(small_app(LateStore(), tmp_path))
+    with pytest.raises(JobIdTaken):
+        jobs.add(NewJobRequest(queue="email-sync", data=SYNC, options=JobOptions(jobId="x-1")))
+
+
+def test_the_same_tenant_gets_its_own_job_again(jobs):
+    options = JobOptions(jobId="invoice-7", tenantId="acme")
+    request = NewJobRequest(queue="email-sync", data=SYNC, options=options)
+
+    assert [jobs.add(request)[1], jobs.add(request)[1]] == [True, False]
+
+
+def test_an_id_that_no_job_can_have_is_answered_with_the_rule(jobs):
+    with pytest.raises(JobNotFound, match=r"there is no job 'a/b': job_id must be 1 to 128 letters"):
+        jobs.get("a/b")
 
 
 def test_the_view_holds_what_the_options_say_and_what_the_policy_adds(jobs):

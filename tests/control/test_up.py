@@ -71,7 +71,7 @@ def test_everything_starts_from_nothing_comes_back_when_killed_and_stops(up_env,
         job = bare.post(location, json=body, headers={"Authorization": f"Bearer {key}"}).json()
         failed = board.until(lambda: settled(up_env, bare, f"/api/v1/jobs/{job['id']}", key))
         assert failed["state"] == "failed"
-        assert "There is no mailbox 'nobody'" in failed["failedReason"]
+        assert "There is no mailbox '[argument]'" in failed["failedReason"]
         assert failed["attemptsMade"] == 1
         assert failed["stacktrace"]
 

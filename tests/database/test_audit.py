@@ -216,3 +216,12 @@ def test_an_open_read_does_not_keep_the_audit_from_being_written(engine: Engine)
         reading.exec_driver_sql("SELECT count(*) FROM job_executions")
         AuditWriter(engine).write([an_event()])
     assert AuditReader(engine).count_executions() == 1
+
+
+@pytest.mark.parametrize(("detail", "code"), [(b"", "lost_lease"), (b'{"error_code":"poison"}', "poison")])
+def test_a_lost_lease_is_called_that_when_nobody_said_more(
+    writer: AuditWriter, reader: AuditReader, detail: bytes, code: str
+) -> None:
+    writer.write([a_failure(outcome=Outcome.LOST, state=JobState.WAITING, detail=detail)])
+    [row] = reader.attempts("job-1")
+    assert row.error_code == code

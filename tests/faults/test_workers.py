@@ -3,12 +3,13 @@
 import time
 from collections import Counter
 
+import orjson
 import pytest
 import redis
 from sqlalchemy import Engine
 
 from database.audit import AuditReader
-from jobs.model import Outcome
+from jobs.model import NewJob, Outcome
 from jobs.states import JobState
 from tests.faults.fleet import Fleet
 from tests.waiting import eventually
@@ -156,3 +157,33 @@ def test_a_job_of_a_newer_release_waits_for_a_worker_that_knows_it(fleet: Fleet)
     old.terminate()
     eventually(lambda: fleet.completed("newcomer-1"), timeout=15)
     assert fleet.job("newcomer-1").attempts == 1
+
+
+def test_a_killed_worker_gives_back_at_once_what_it_held_and_had_not_started(fleet: Fleet) -> None:
+    """Short jobs are held ahead of the threads; with one attempt each, none may be spent that did not run."""
+    jobs = [
+        NewJob(f"quick-{n}", "quick", "quick", orjson.dumps([[], {"n": n}, {}, 0]), max_attempts=1)
+        for n in range(4_000)
+    ]
+    fleet.store.enqueue(jobs)
+    victim = fleet.start(lease_s=60.0, threads=4)
+    eventually(lambda: fleet.store.stats(["quick"])[0].completed_total > 500, timeout=20)
+    victim.kill()
+
+    # Long before the lease of a minute is over.
+    eventually(lambda: fleet.store.stats(["quick"])[0].active == 0, timeout=10)
+    after = fleet.store.stats(["quick"])[0]
+    assert after.waiting > 0, "the worker was killed too late for this test to say anything"
+    fleet.start()
+    eventually(lambda: fleet.store.stats(["quick"])[0].waiting == 0, timeout=20)
+    final = eventually(lambda: (s := fleet.store.stats(["quick"])[0]).active == 0 and s, timeout=10)
+    assert final.completed_total + final.failed_total == len(jobs)
+    lost = [
+        job
+        for job in fleet.store.list_jobs("quick", JobState.FAILED, limit=1_000)
+        if b"LeaseLost" in (job.record or b"")
+    ]
+    assert len(lost) == final.failed_total
+    ran = {f"quick-{n}" for word, n, _ in fleet.runs()}
+    spent_without_a_run = {job.id for job in lost} - ran
+    assert len(spent_without_a_run) <= 4, "only what a thread had may count as run"

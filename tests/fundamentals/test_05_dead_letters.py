@@ -21,7 +21,7 @@ def test_a_dead_letter_says_what_went_wrong_and_where(jobs: FakeJobs) -> None:
     assert dead.dead_letter == "dead-letter"
     error = orjson.loads(dead.record or b"")["error"]
     assert error["type"] == "ValueError"
-    assert error["message"] == "no such card: [number] of [address]"
+    assert error["message"] == "no such card: [argument] of [address]"
     assert error["stack"][-1].endswith(" in charge")
 
 

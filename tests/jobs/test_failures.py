@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.errors import InvalidPayload, PermanentError, RetryAfter
-from jobs.failures import MAX_FRAMES, MAX_MESSAGE, describe, redact
+from jobs.failures import MAX_FRAMES, MAX_MESSAGE, describe, redact, worded_without_values
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,18 @@ def test_what_actors_and_libraries_say_is_redacted(kind: type[Exception]) -> Non
 
 def test_our_own_refusals_are_worded_without_values_and_stay_as_they_are() -> None:
     text = "invoice cannot take these arguments: number: input should be less than or equal to 1000000."
-    assert describe(InvalidPayload(text)).message == text
+    assert describe(worded_without_values(InvalidPayload(text)), ("invoice", 1_000_000)).message == text
+    assert describe(InvalidPayload(text), ["invoice", 1_000_000]).message == (
+        "[argument] cannot take these arguments: number: input should be less than or equal to [argument]."
+    )
+
+
+def test_a_float_that_is_none_is_not_quoted() -> None:
+    with pytest.raises(ValueError, match="hunter2") as raised:
+        float("hunter2-secret")
+    assert describe(raised.value, ["hunter2-secret"]).message == (
+        "could not convert string to float: '[argument]'"
+    )
 
 
 def test_a_long_message_is_cut_after_it_was_redacted() -> None:

@@ -1,5 +1,7 @@
 """What an attempt leaves for its audit row: what went wrong and where, and no value of the job."""
 
+from dramatiq.middleware import TimeLimitExceeded
+
 from actors.declare import actor
 from broker.testing import FakeJobs
 from jobs.errors import PermanentError
@@ -47,7 +49,7 @@ def test_a_failure_leaves_type_redacted_message_and_a_stack_without_values(jobs:
 
     assert event.lane == "acme"
     assert (detail.user_id, detail.error_type, detail.error_code) == ("ada", "ValueError", "permanent")
-    assert detail.error_message == detail.reason == "card [number] of [address] was declined"
+    assert detail.error_message == detail.reason == "card [argument] of [argument] was declined"
     last = detail.stack.splitlines()[-1]
     assert last.startswith(__file__ + ":")
     assert last.endswith(" in charge")
@@ -63,7 +65,17 @@ def test_the_words_of_an_actors_own_permanent_error_are_redacted_too(jobs: FakeJ
     charge.send(SECRET)
     jobs.run_all()
     (detail,) = details(jobs)
-    assert detail.reason == "[address] has no card"
+    assert detail.reason == "[argument] has no card"
+
+
+def test_what_took_too_long_is_called_a_timeout(jobs: FakeJobs) -> None:
+    @actor(attempts=2, backoff={"delay": 0})
+    def slow() -> None:
+        raise TimeLimitExceeded  # what Dramatiq raises in the thread
+
+    slow.send()
+    jobs.run_all()
+    assert [detail.error_code for detail in details(jobs)] == ["timeout", "timeout"]
 
 
 def test_only_the_attempt_that_was_the_last_has_a_reason(jobs: FakeJobs) -> None:

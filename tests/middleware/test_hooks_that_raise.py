@@ -58,7 +58,7 @@ def test_after_enqueue_is_only_told_so_the_job_stays_sent(
     add_broken(app, "after_enqueue")
 
     count.send(1)
-    assert "after_enqueue of Broken failed." in caplog.text
+    assert "after_enqueue of Broken failed: " in caplog.text
     jobs.run_all()
     assert runs == [1]
 
@@ -129,7 +129,7 @@ def test_a_job_that_was_done_stays_done_when_an_after_hook_breaks(
     jobs.run_all()
     assert job_of(jobs, message).state is JobState.COMPLETED
     assert message.get_result() == 1
-    assert "after_process_message of Broken failed." in caplog.text
+    assert "after_process_message of Broken failed: " in caplog.text
 
 
 def test_a_failed_job_is_tried_again_even_when_the_retries_break(

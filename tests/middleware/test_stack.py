@@ -18,6 +18,8 @@ def test_the_order_is_written_down_with_a_reason_for_each_place() -> None:
     assert [place.name for place in STACK] == [
         "audit",
         "dead_letters",
+        "pipelines",
+        "callbacks",
         "retries",
         "validation",
         "time_limit",
@@ -34,6 +36,8 @@ def test_the_broker_has_them_in_this_order(app: App) -> None:
     assert names == [
         "Audit",
         "DeadLetters",
+        "Pipelines",
+        "Callbacks",
         "Retries",
         "Validation",
         "TimeLimits",

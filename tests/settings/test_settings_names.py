@@ -102,6 +102,22 @@ def test_a_name_that_fits_none_or_several_is_refused_with_the_choices(queue, job
     assert isinstance(caught.value, LookupError)
 
 
+@pytest.mark.parametrize("ask", [resolve_name, queues_behind])
+@pytest.mark.parametrize(
+    ("queue", "hint"),
+    [
+        ("nosuchqueue", "known here: email-sync, my-jobs."),
+        ("my_job", "did you mean my-jobs?"),
+        ("email_sinc", "did you mean email-sync?"),
+        ("WORKFLOWW", "did you mean WORKFLOW?"),  # not installed, but a name that the documents use
+    ],
+)
+def test_an_unknown_queue_is_answered_with_the_queues_that_are_installed(ask, queue, hint):
+    with pytest.raises(UnknownName) as caught:
+        ask(Settings(), queue, declared=["my_jobs", "email_sync"])
+    assert str(caught.value).lower() == f"Unknown queue {queue!r}: {hint}".lower()
+
+
 def test_the_case_decides_and_without_it_the_actors_name_does():
     assert resolve_name(Settings(), "Email", "email_send") == "email_send"
     assert resolve_name(Settings(), "Email", "email_sync") == "email_sync"

@@ -85,7 +85,6 @@ def test_a_queue_of_the_users_own_gets_the_default_policy():
     assert policy.retention.completed_age_ms == 24 * 60 * MIN
     assert policy.retention.failed_age_ms == 7 * 24 * 60 * MIN
     assert (policy.encryption, policy.payload_blob) == (None, False)
-    assert policy.max_retries == 2
 
 
 def test_queues_of_one_row_share_its_concurrency_and_rate():

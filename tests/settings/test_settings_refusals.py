@@ -129,6 +129,21 @@ def test_a_wrong_variable_is_named_as_the_source(refused):
     )
 
 
+def test_encryption_is_refused_while_nothing_seals_payloads(refused, load):
+    sentence = "must stay unset, because payloads cannot be encrypted yet"
+    assert sentence in refused("queues.email-sync.encryption = true")
+    assert refused("queue_defaults.encryption = true").startswith("queue_defaults.encryption")
+    assert "CALLBOARD_QUEUES__EMAIL_SYNC__ENCRYPTION" in refused(
+        CALLBOARD_QUEUES__EMAIL_SYNC__ENCRYPTION="true"
+    )
+    assert load("queue_defaults.encryption = false").policy("email-sync").encryption is False
+
+
+@pytest.mark.parametrize("key", ["connect_timeout_ms", "command_timeout_ms"])
+def test_a_redis_time_out_that_nothing_would_heed_is_refused(refused, key):
+    assert f"redis.{key}" in refused(f"redis.{key} = '5s'")
+
+
 def test_one_key_set_by_two_variables_of_different_depth_is_refused(refused):
     sentence = refused(CALLBOARD_ALIASES__BILLS="email_send", CALLBOARD_ALIASES__BILLS__RUN="email_sync")
     assert "set the same key twice" in sentence

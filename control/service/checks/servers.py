@@ -21,7 +21,11 @@ MEMORY_ALARM = 0.8  # of maxmemory (CATALOGUE section 3)
 def redis(settings: Settings, store: JobStore) -> Iterator[Finding]:
     """The server in use, or the one that `callboard up` would start; and the workers."""
     url = settings.redis.effective_url()
-    address = read_address(settings.home) if url is None else RedisAddress(url)
+    try:
+        address = read_address(settings.home) if url is None else RedisAddress(url)
+    except StoreUnavailable as error:
+        yield problem("redis", str(error), "run as the user of 'callboard up', or set REDIS_URL")
+        return
     if address is None:
         yield _binary()
         yield note("workers", "none, because nothing is up: run 'callboard up'")
@@ -29,7 +33,10 @@ def redis(settings: Settings, store: JobStore) -> Iterator[Finding]:
     try:
         facts = read_facts(address)
     except StoreUnavailable as error:
-        mend = "start it and check REDIS_URL" if url else "start 'callboard up' again"
+        # Whether it must be started or let in, the error says.
+        mend = (
+            "check the host, port and password that REDIS_URL gives" if url else "start 'callboard up' again"
+        )
         yield problem("redis", str(error), mend)
         return
     yield _version(facts, address.place)
