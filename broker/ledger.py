@@ -24,7 +24,7 @@ class Ledger:
 
     def __init__(self, capacity: int) -> None:
         size = (capacity + 1) * SLOT_BYTES
-        self._file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the process
+        self._file = _shared_file()
         self._file.truncate(size)
         self._memory = mmap.mmap(self._file.fileno(), size)
         self._free = list(range(1, capacity + 1))
@@ -66,6 +66,12 @@ def read_started(descriptor: int) -> dict[str, int] | None:
                 name = memory[at + _ID_AT : at + _ID_AT + memory[at + 1]]
                 started[name.decode()] = int.from_bytes(memory[at + 2 : at + _ID_AT], "big")
     return started
+
+
+def _shared_file() -> BinaryIO:
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("callboard-ledger"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def _close(memory: mmap.mmap, file: BinaryIO) -> None:

@@ -69,7 +69,9 @@ def test_progress_is_seen_elsewhere_in_under_200_ms(real_app: App, running_worke
     def seen(done: int) -> float:
         def there() -> bool:
             job = elsewhere.get(message.message_id)
-            return bool(job and job.progress) and orjson.loads(job.progress)["done"] >= done  # type: ignore
+            if job is None or job.progress is None:
+                return False
+            return bool(orjson.loads(job.progress)["done"] >= done)
 
         eventually(there, every=0.002)
         return time.monotonic()
