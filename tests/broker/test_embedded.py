@@ -217,9 +217,9 @@ def test_a_taken_port_is_an_error_that_names_the_log(server: EmbeddedServer, tmp
 def test_ctrl_c_does_not_reach_it(tmp_path: Path) -> None:
     """The terminal sends SIGINT to the whole group of the parent: workers first, the server last."""
     program = (
-        "import sys, signal; from pathlib import Path; from broker.embedded import EmbeddedServer\n"
+        "import os, sys, signal; from pathlib import Path; from broker.embedded import EmbeddedServer\n"
         "server = EmbeddedServer(Path(sys.argv[1]), durable=False); server.start()\n"
-        "signal.signal(signal.SIGINT, lambda *_: print('interrupted', flush=True))\n"
+        "signal.signal(signal.SIGINT, lambda *_: os.write(1, b'interrupted\\n'))\n"
         "print(server.pid, flush=True); sys.stdin.readline(); server.stop()\n"
     )
     parent = subprocess.Popen(
