@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Callable
 
+from jobs.errors import CallboardError
 from jobs.events import EventSink
 from jobs.model import Event
 from jobs.store import JobStore
@@ -55,7 +56,9 @@ class Relay(threading.Thread):
                 # Whatever the sink's trouble is, the worker's jobs are not to pay for it.
                 if self._stopped.is_set():
                     return
-                logger.warning("Events for %s wait: %s", self._reader, error)
+                # Only our own errors are worded without values; a driver's may quote the row.
+                reason = error if isinstance(error, CallboardError) else type(error).__name__
+                logger.warning("Events for %s wait: %s", self._reader, reason)
                 self._stopped.wait(try_again)
                 try_again = min(try_again * 2, TRY_AGAIN_LAST_S)
 

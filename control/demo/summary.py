@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 #: Audit rows are written in batches, a moment after the attempts.
 ROWS_WITHIN_S = 15.0
+CAPTION = "wait: from send() to the last start; run: the last attempt"
 
 
 def close_the_books(console: Console, app: "App", stage: Stage, story: Story) -> None:
@@ -43,8 +44,8 @@ def close_the_books(console: Console, app: "App", stage: Stage, story: Story) ->
 
 
 def _table(jobs: list[tuple[str, Job]]) -> Table:
-    table = Table("job", "queue", "state", title="\nWhat became of the jobs")
-    for heading in ("attempts", "last start after", "last run"):
+    table = Table("job", "queue", "state", title="\nWhat became of the jobs", caption=CAPTION)
+    for heading in ("attempts", "wait", "run"):
         table.add_column(heading, justify="right")
     for title, job in jobs:
         style = "red" if job.state is JobState.FAILED else "green"
