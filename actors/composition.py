@@ -11,17 +11,18 @@ from broker.codec import Codec
 from broker.connection import RedisAddress
 from broker.embedded import read_address
 from broker.lifecycle import WorkerProcess
-from broker.redis_store import RedisStore
 from broker.results import JobResults
+from broker.topology import Topology
 from integrations.errors import PermanentFailure
 from jobs.backoff import Backoff
 from jobs.errors import InvalidPayload, StoreUnavailable, UnknownActor
 from jobs.model import Retention
-from jobs.rules import QueueRules
+from jobs.rules import QueueRules, Rate
 from jobs.store import JobStore
 from middleware.contract import Contract
 from middleware.stack import Ports, build_stack
 from middleware.validation import Validation
+from settings import Rate as PolicyRate
 from settings import Settings, SettingsError, check_queues, load_settings
 
 if TYPE_CHECKING:
@@ -54,15 +55,16 @@ class App:
         self._engine: Engine | None = None
         ports = Ports(
             rules_of=self.rules_of,
-            write_progress=lambda updates: self.store.report_progress(updates),
+            write_progress=lambda owner, updates: self.store.report_progress(owner, updates),
             results=JobResults(lambda: self.store),
             permanent=(PermanentFailure,),
         )
         stack = build_stack(ports, settings.middleware.without, settings.middleware.extra)
         self._validation = next((m for m in stack if isinstance(m, Validation)), None)
         workers = settings.workers
+        self.topology = Topology(self.redis_address, settings.redis.namespace, settings.redis.shards)
         self.broker = CallboardBroker(
-            store or RedisStore(self.redis_address, settings.redis.namespace),
+            store or self.topology.store(),
             stack,
             WorkerProcess(
                 name=workers.id or "",
@@ -73,8 +75,10 @@ class App:
                 stop_s=workers.stop_seconds,
                 threads=workers.threads,
                 serves=self._serves,
-                lease=self._lease_address if store is None else None,
+                lease=self.topology.describe if store is None else None,
                 sinks={"audit": self._audit_sink} if "audit" not in settings.middleware.without else {},
+                queues=lambda: self.settings.queues,
+                weights={tenant: policy.weight for tenant, policy in settings.tenants.items()},
             ),
             Codec(settings.payload.max_bytes),
         )
@@ -140,16 +144,26 @@ class App:
 
     def _rules_from_policy(self, queue: str) -> QueueRules:
         policy = self.settings.policy(queue)
+        kept = policy.retention
         return QueueRules(
             concurrency=policy.concurrency,
             global_concurrency=policy.effective_global_concurrency,
+            rate=_starts(policy.rate),
+            share=policy.share or "",
             priority=policy.priority,
+            priority_scope=policy.priority_scope,
+            fairness=policy.fairness,
+            lane_concurrency=policy.tenant_concurrency,
+            lane_rate=_starts(policy.tenant_rate),
+            gate_concurrency=policy.gate_concurrency,
+            gate_rate=_starts(policy.gate_rate),
             attempts=policy.attempts,
             backoff=Backoff(**policy.backoff.model_dump()),
             timeout_ms=policy.timeout_ms,
-            keep_completed=policy.retention.completed_count,
-            retention=Retention(policy.retention.completed_age_ms, policy.retention.failed_age_ms),
+            keep_completed=kept.completed_count,
+            retention=Retention(kept.completed_age_ms, kept.failed_age_ms, kept.failed_count),
             dead_letter=policy.dead_letter,
+            id_memory_ms=policy.id_memory_ms,
         )
 
     def _serves(self, declared: Collection[str]) -> Collection[str] | None:
@@ -168,11 +182,11 @@ class App:
             )
         )
 
-    def _lease_address(self) -> dict[str, object]:
-        redis = self.settings.redis
-        return {"url": self.redis_address().url, "namespace": redis.namespace, "shard": "main"}
-
     def _audit_sink(self) -> "EventSink":
         from database.audit import AuditWriter
 
         return AuditWriter(self.engine())
+
+
+def _starts(rate: PolicyRate | None) -> Rate | None:
+    return None if rate is None else Rate(rate.count, rate.ms)

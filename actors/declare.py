@@ -5,42 +5,33 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 import dramatiq
 
-from broker.logs import quiet_actor
+from broker.actor import CallboardActor
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 @overload
-def actor(function: Callable[P, Awaitable[R]], /) -> "dramatiq.Actor[P, R]": ...
+def actor(function: Callable[P, Awaitable[R]], /) -> "CallboardActor[P, R]": ...
 @overload
-def actor(function: Callable[P, R], /) -> "dramatiq.Actor[P, R]": ...
+def actor(function: Callable[P, R], /) -> "CallboardActor[P, R]": ...
 @overload
 def actor(
     *, queue: str | None = None, **options: Any
-) -> Callable[[Callable[P, R]], "dramatiq.Actor[P, R]"]: ...
+) -> Callable[[Callable[P, R]], "CallboardActor[P, R]"]: ...
 
 
 def actor(function: Any = None, /, *, queue: str | None = None, **options: Any) -> Any:
     """Declare an actor. The function `email_sync` gets the queue `email-sync`, unless `queue` says otherwise.
 
-    Options are those of `broker.options.NAMES` (priority, attempts, backoff, …); what is not given comes
-    from the queue's policy in the settings. Raises TypeError when a type hint cannot be checked.
+    Options are those of `broker.options.NAMES` (priority, attempts, unique, …); what is not given comes
+    from the queue's policy in the settings. Raises TypeError when a type hint cannot be checked, and
+    InvalidPayload for an option that makes no sense.
     """
 
-    def declare(function: Callable[..., Any]) -> "dramatiq.Actor[..., Any]":
+    def declare(function: Callable[..., Any]) -> Any:
         name = queue or function.__name__.replace("_", "-")
-        # Dramatiq takes `priority` for itself: it orders what a process already holds.
-        priority = options.get("priority")
-        declared = dramatiq.actor(queue_name=name, priority=priority or 0, **_without_priority(options))
-        made: dramatiq.Actor[..., Any] = declared(function)
-        if priority is not None:
-            made.options["priority"] = priority
-        quiet_actor(made)
-        return made
+        chosen = {"priority": None, **options}
+        return dramatiq.actor(actor_class=CallboardActor, queue_name=name, **chosen)(function)
 
     return declare(function) if function is not None else declare
-
-
-def _without_priority(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if name != "priority"}

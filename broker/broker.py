@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import dramatiq
 from dramatiq import Message, Middleware
@@ -14,10 +14,11 @@ from broker.codec import Codec
 from broker.consumer import QueueConsumer
 from broker.lifecycle import Lifecycle, WorkerProcess
 from broker.logs import quiet_actor
-from broker.options import DRAMATIQ_NAMES, NAMES, JobOptions, check_delay, check_names
+from broker.offer import Offer
+from broker.options import NAMES
+from broker.sent import SentMessage, as_sent
 from jobs.errors import JobIdTaken, UnknownActor
 from jobs.failures import describe
-from jobs.ids import check_job_id
 from jobs.model import Accepted, Job, NewJob
 from jobs.store import JobStore
 
@@ -36,6 +37,7 @@ FAIL_CLOSED = frozenset(
 )
 
 Hook = Callable[..., None]
+R = TypeVar("R")
 
 
 class CallboardBroker(dramatiq.Broker):
@@ -51,37 +53,47 @@ class CallboardBroker(dramatiq.Broker):
         self.store = store
         self.codec = codec or Codec()
         self._hooks: dict[str, tuple[tuple[Middleware, Hook], ...]] = {}
+        self._offers: dict[str, Offer] = {}
         self.lifecycle = Lifecycle(self, worker)
         super().__init__(middleware=[self.lifecycle, *middleware])
         self.actor_options |= NAMES
         self.rules_of = worker.rules_of
+        self.weights = worker.weights
 
     # Producers
 
-    def enqueue(self, message: "Message[Any]", *, delay: int | None = None) -> "Message[Any]":
-        """Accept one job. `delay` is in milliseconds. Returns the message with the id it was accepted under.
+    def enqueue(self, message: "Message[R]", *, delay: int | None = None) -> "SentMessage[R]":
+        """Accept one job. `delay` is in milliseconds. Returns the message with the id of the job that is
+        there, and whether this call created it.
 
         Raises the errors of `jobs.errors`. After StoreUnavailable the job may be in all the same (the
         answer was lost): sending the same message again adds it no second time.
         """
-        return self.enqueue_many([message], delay=delay)[0]
+        sent, job = self._prepared(message, delay)
+        (answer,) = self.accept((job,))
+        sent = self._answered(sent, job, answer)
+        # Also for a job that was there: a middleware that opens something before must hear of the end.
+        if self.hooks("after_enqueue"):
+            self.emit_after("enqueue", sent, delay)
+        return sent
 
     def enqueue_many(
-        self, messages: "Iterable[Message[Any]]", *, delay: int | None = None
-    ) -> "list[Message[Any]]":
+        self, messages: "Iterable[Message[R]]", *, delay: int | None = None
+    ) -> "list[SentMessage[R]]":
         """Accept many jobs in few round trips, in order.
 
         After an error the first ones may be in; sending the same messages again adds none twice.
         """
-        prepared = [self._named(message) for message in messages]
-        jobs = []
-        for message in prepared:
-            self.emit_before("enqueue", message, delay)
-            jobs.append(self._job(message, delay))
-        self._refuse_taken(jobs, self.accept(jobs))
-        for message in prepared:
-            self.emit_after("enqueue", message, delay)
-        return prepared
+        prepared = [self._prepared(message, delay) for message in messages]
+        answers = self.accept([job for _, job in prepared])
+        sent = [
+            self._answered(message, job, answer)
+            for (message, job), answer in zip(prepared, answers, strict=True)
+        ]
+        if self.hooks("after_enqueue"):
+            for message in sent:
+                self.emit_after("enqueue", message, delay)
+        return sent
 
     def accept(self, jobs: Sequence[NewJob]) -> list[Accepted]:
         """Hand jobs to the store."""
@@ -94,6 +106,8 @@ class CallboardBroker(dramatiq.Broker):
     # Dramatiq's own verbs
 
     def declare_actor(self, actor: "dramatiq.Actor[..., Any]") -> None:
+        name, queue = actor.actor_name, actor.queue_name
+        self._offers[name] = Offer(actor, queue, self.rules_of(queue), self.codec, self.actor_options)
         super().declare_actor(actor)
         quiet_actor(actor)
 
@@ -111,7 +125,8 @@ class CallboardBroker(dramatiq.Broker):
         return self.lifecycle.consumer(queue_name, timeout / 1000)
 
     def flush(self, queue_name: str) -> None:
-        self.store.flush(queue_name)
+        while self.store.drain(queue_name):
+            pass
 
     def flush_all(self) -> None:
         for queue in self.get_declared_queues():
@@ -136,11 +151,11 @@ class CallboardBroker(dramatiq.Broker):
     def add_middleware(self, middleware: Middleware, **place: Any) -> None:
         super().add_middleware(middleware, **place)
         self._hooks.clear()
+        self._offers.clear()
 
     def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
         name = "before_" + signal
-        hooks = self._hooks.get(name)
-        for middleware, hook in self._hooks_of(name) if hooks is None else hooks:
+        for middleware, hook in self.hooks(name):
             try:
                 hook(self, *args, **kwargs)
             except MiddlewareError:
@@ -154,8 +169,7 @@ class CallboardBroker(dramatiq.Broker):
         name = "after_" + signal
         if signal == "process_message":
             args[0].result = kwargs.get("result")
-        hooks = self._hooks.get(name)
-        for middleware, hook in self._hooks_of(name) if hooks is None else hooks:
+        for middleware, hook in self.hooks(name):
             try:
                 hook(self, *args, **kwargs)
             except Exception as error:
@@ -165,7 +179,12 @@ class CallboardBroker(dramatiq.Broker):
                 if signal == "process_message":
                     args[0].hook_failed = True
 
-    def _hooks_of(self, name: str) -> tuple[tuple[Middleware, Hook], ...]:
+    def hooks(self, name: str) -> tuple[tuple[Middleware, Hook], ...]:
+        """The middleware that has a hook of this name, in the order of its calls."""
+        hooks = self._hooks.get(name)
+        return self._find_hooks(name) if hooks is None else hooks
+
+    def _find_hooks(self, name: str) -> tuple[tuple[Middleware, Hook], ...]:
         nothing = getattr(Middleware, name)
         order = self.middleware if name.startswith("before_") else list(reversed(self.middleware))
         hooks = tuple((m, getattr(m, name)) for m in order if getattr(type(m), name, None) is not nothing)
@@ -174,40 +193,38 @@ class CallboardBroker(dramatiq.Broker):
 
     # Inside
 
-    def _named(self, message: "Message[Any]") -> "Message[Any]":
-        if message.actor_name not in self.actors:
-            raise UnknownActor(f"There is no actor named {message.actor_name!r}.")
-        options, actor = message.options, self.actors[message.actor_name]
-        if "remove_on_complete" in actor.options:
-            options.setdefault("remove_on_complete", actor.options["remove_on_complete"])
-        if options:
-            check_names(options, NAMES | DRAMATIQ_NAMES | self.actor_options)
-        given = options.get("job_id")
-        job_id = check_job_id(message.message_id if given is None else given)
-        return message if job_id == message.message_id else message.copy(message_id=job_id)
+    def _prepared(self, message: "Message[R]", delay: int | None) -> "tuple[SentMessage[R], NewJob]":
+        offer = self._offer(message)
+        sent, chosen = offer.named(message)
+        before = sent.options.copy()
+        for _, hook in self.hooks("before_enqueue"):  # what they raise is the caller's: FAIL_CLOSED
+            hook(self, sent, delay)
+        if sent.options != before:
+            sent, chosen = offer.renamed(sent)
+        return sent, offer.job(sent, chosen, delay)
 
-    def _refuse_taken(self, jobs: Sequence[NewJob], accepted: Sequence[Accepted]) -> None:
-        """An id that is there already is fine if it is the same job sent again."""
-        for job, answer in zip(jobs, accepted, strict=True):
-            there = None if answer.created else self.store.get(job.id)
+    def _offer(self, message: "Message[Any]") -> Offer:
+        name, queue = message.actor_name, message.queue_name
+        offer, rules = self._offers.get(name), self.rules_of(queue)
+        if offer is None or offer.rules is not rules or offer.queue != queue:
+            if name not in self.actors:
+                raise UnknownActor(f"There is no actor named {name!r}.")
+            offer = Offer(self.actors[name], queue, rules, self.codec, self.actor_options)
+            self._offers[name] = offer
+        return offer
+
+    def _answered(self, sent: "SentMessage[R]", job: NewJob, answer: Accepted) -> "SentMessage[R]":
+        """The message with what became of it. Raises JobIdTaken.
+
+        An id that is there already is fine if it is the same job sent again.
+        """
+        if not answer.created and answer.id == job.id:
+            there = self.store.get(job.id)
             if there is not None and (there.actor, there.lane) != (job.actor, job.lane):
                 raise JobIdTaken(f"job_id {job.id!r} is taken by another job.")
-
-    def _job(self, message: "Message[Any]", delay: int | None) -> NewJob:
-        actor, rules = self.get_actor(message.actor_name), self.rules_of(message.queue_name)
-        options = JobOptions.of(message.options, actor.options, rules)
-        return NewJob(
-            id=message.message_id,
-            queue=message.queue_name,
-            actor=message.actor_name,
-            payload=self.codec.encode(message),
-            priority=options.priority,
-            max_attempts=options.attempts,
-            lane=options.tenant_id,
-            delay_ms=check_delay(delay),
-            run_at_ms=options.run_at,
-            dead_letter=rules.dead_letter,
-        )
+        if answer == (sent.message_id, sent.created, sent.replaced):
+            return sent
+        return as_sent(sent, *answer)
 
 
 def _complain(hook: str, middleware: Middleware, error: Exception) -> None:

@@ -1,24 +1,38 @@
-"""What any worker process does now and then for all: reclaim lost leases, remove what is too old."""
+"""What any worker does now and then: say that it is there, reclaim lost leases, remove what is old."""
 
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from jobs.model import Outcome, Retention, Verdict, WorkerInfo
+from jobs.rules import QueueRules
 from jobs.store import JobStore
 
 logger = logging.getLogger(__name__)
 
-RECLAIM_EVERY_S = 2.0
 REGISTER_EVERY_S = 15.0
+RECLAIM_EVERY_S = 2.0
 TRIM_EVERY_S = 30.0
+READERS_EVERY_S = 300.0
+#: Until the store was away.
+ONCE_S = 10.0**9
 CHUNK = 100
-TRIM_CHUNK, TRIM_ROUNDS = 1_000, 50
+#: Retention must keep up with the fastest queue, but not hold the exchange for long.
+TRIM_CHUNK, TRIM_FOR_S = 1_000, 1.0
+
+Configuration = tuple[Mapping[str, QueueRules], Mapping[str, float]]
 
 
 @dataclass(slots=True)
 class Chores:
-    """Called with a monotonic time between rounds of the exchange; returns when to call again."""
+    """The chores of one shard. Called with a monotonic time between rounds of its exchange; returns when to
+    call again.
+
+    `worker` describes the process, `held` and `keep_only` are of its holdings, `cancel` ends a job that it
+    has. `configuration` is the rules of queues and the weights of tenants; `readers` names the readers of
+    the event stream that this release has.
+    """
 
     store: JobStore
     worker: Callable[[], WorkerInfo]
@@ -26,30 +40,53 @@ class Chores:
     retention: Callable[[], dict[str, Retention]]
     lease_ms: int
     max_lost: int
+    keep_only: Callable[[Mapping[str, int]], int] = lambda owned: 0
+    cancel: Callable[[str], None] = lambda job_id: None
+    configuration: Callable[[], Configuration] | None = None
+    readers: Collection[str] | None = None
     _due: dict[str, float] = field(default_factory=dict)
+    _store_was_away: bool = False
 
     def __call__(self, now: float) -> float:
+        if self._store_was_away:
+            self._store_was_away = False
+            self._due.pop("register", None)
+            self._due.pop("configure", None)
         # The registry first: whatever comes after may need a lease.
         for name, every, chore in (
             ("register", REGISTER_EVERY_S, self._register),
+            ("configure", ONCE_S, self._configure),
             ("reclaim", RECLAIM_EVERY_S, self._reclaim),
             ("trim", TRIM_EVERY_S, self._trim),
+            ("readers", READERS_EVERY_S, self._keep_readers),
         ):
             if now >= self._due.get(name, 0.0):
                 chore()
                 self._due[name] = now + every
         return min(self._due.values())
 
+    def outage(self) -> None:
+        """The store was away: it may have forgotten the lease, and all rules."""
+        self._store_was_away = True
+
     def _register(self) -> None:
         worker = self.worker()
         self.store.register(worker, self.lease_ms)
+        owned, held = self.store.owned(worker.owner), self.held()
         # What the server thinks we have but we do not: the reply of a fetch was lost for good.
-        held = self.held()
-        strays = {i: token for i, token in self.store.owned(worker.owner).items() if held.get(i) != token}
+        strays = {job_id: token for job_id, token in owned.items() if held.get(job_id) != token}
         if strays:
             verdicts = [Verdict(job_id, token, Outcome.RETURNED) for job_id, token in strays.items()]
             self.store.settle(worker.owner, verdicts)
             logger.info("Gave back %d jobs that never arrived here.", len(strays))
+        if lost := self.keep_only(owned):
+            logger.warning("Let go of %d unstarted jobs: their lease had been lost.", lost)
+        for job_id in self.store.cancels(worker.owner):
+            self.cancel(job_id)
+
+    def _configure(self) -> None:
+        if self.configuration is not None:
+            self.store.configure(*self.configuration())
 
     def _reclaim(self) -> None:
         total = 0
@@ -59,7 +96,14 @@ class Chores:
             logger.warning("Took back %d jobs of workers that died.", total)
 
     def _trim(self) -> None:
-        # Retention must keep up with the fastest queue, but not hold the exchange for long.
-        for _ in range(TRIM_ROUNDS):
-            if self.store.trim(self.retention(), TRIM_CHUNK) < TRIM_CHUNK:
-                return
+        retention, until = self.retention(), time.monotonic() + TRIM_FOR_S
+        while self.store.trim(retention, TRIM_CHUNK) == TRIM_CHUNK and time.monotonic() < until:
+            pass
+
+    def _keep_readers(self) -> None:
+        """A reader that was configured away must not hold the stream for ever."""
+        if self.readers is None:
+            return
+        of_workers = [worker.readers for worker in self.store.workers()]
+        if None not in of_workers:  # an older release does not say what it reads
+            self.store.keep_readers(set(self.readers).union(*(names or () for names in of_workers)))

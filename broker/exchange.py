@@ -1,4 +1,5 @@
-"""The one thread of a process that talks to the store about jobs: it settles and fetches in one round trip.
+"""The thread of a process that talks to one shard of the store about jobs: it settles and fetches in one
+round trip.
 
 It never holds more jobs than the process can start (`holdings` decides), sends verdicts together and
 again until the store has answered, and sleeps when there is nothing to do; a wake-up, a due time or a
@@ -9,11 +10,11 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from broker.holdings import Holdings
+from broker.holdings import MAIN, Holdings
 from broker.proxy import JobProxy
-from jobs.errors import CallboardError
+from jobs.errors import CallboardError, JobCancelled
 from jobs.model import Fetched, FetchedJob, Outcome, Settled, Verdict
 from jobs.store import JobStore
 
@@ -25,10 +26,14 @@ LINGER_S = 0.002
 #: Without a wake-up the thread looks by itself: a wake-up may be lost with the process that took it.
 POLL_S = 4.0
 #: Between two offers of work to idle processes, in seconds.
-WAKE_OTHERS_S, NOBODY_IDLE_S = 0.02, 0.25
+OFFER_S, NOBODY_IDLE_S = 0.02, 0.25
 #: Outcomes after which a job waits again, here or for its time.
-PUT_BACK = frozenset({Outcome.RETRY, Outcome.RETURNED, Outcome.INTERRUPTED})
+PUT_BACK = frozenset({Outcome.RETRY, Outcome.RETURNED, Outcome.INTERRUPTED, Outcome.HELD})
 TRY_AGAIN_FIRST_S, TRY_AGAIN_LAST_S = 0.1, 1.0
+#: How often a process that shall become empty looks whether its time for that is over, in seconds.
+ALONE_S = 1.0
+#: A shard that left its thread to another looks again after so long, in seconds.
+TURN_S = 0.002
 #: An outage is said once and then each minute.
 COMPLAIN_EVERY_S = 60.0
 
@@ -36,7 +41,7 @@ COMPLAIN_EVERY_S = 60.0
 class Exchange(threading.Thread):
     """`decode` turns a fetched job into a proxy (or a verdict when it cannot be read); `start_job` gives
     it to a worker thread; `chores` is called between rounds with a monotonic time and returns when it
-    wants to be called again."""
+    wants to be called again; `outage` is called when the store did not answer."""
 
     def __init__(
         self,
@@ -48,24 +53,32 @@ class Exchange(threading.Thread):
         decode: Callable[[FetchedJob], JobProxy | Verdict],
         start_job: Callable[[JobProxy], None],
         chores: Callable[[float], float],
+        outage: Callable[[], None] = lambda: None,
+        shard: str = MAIN,
+        name: str = "exchange",
     ) -> None:
-        super().__init__(name="callboard-exchange", daemon=True)
+        super().__init__(name=f"callboard-{name}", daemon=True)
         self.owner = owner
         self.holdings = holdings
+        self.shard = shard
         self.beat = time.monotonic()
         #: Set while the process sleeps for want of work; the listener waits for it.
         self.hungry = threading.Event()
+        #: Those of the other shards, which share the threads.
+        self.others: Sequence[Exchange] = ()
         self._store = store
         self._lease_ms = lease_ms
         self._decode = decode
         self._start_job = start_job
         self._chores = chores
+        self._outage = outage
         self._signal = threading.Event()
         self._look = True
+        self._rounds_left = 0
         self._token = uuid.uuid4().hex
         self._look_at = 0.0
         self._chores_at = 0.0
-        self._wake_others_at = 0.0
+        self._offer_at = 0.0
         self._offers: set[str] = set()
         self._ending = False
         self._complained_at = 0.0
@@ -79,10 +92,26 @@ class Exchange(threading.Thread):
             self._start_job(following)
         if urgent:
             self._signal.set()
+            if self.others:
+                self._nudge_others()
 
     def look(self) -> None:
         """There may be work: fetch now."""
         self._look = True
+        self._signal.set()
+
+    def cancel(self, job_id: str) -> None:
+        """Somebody wants this job cancelled: end it if this process has it."""
+        running = self.holdings.cancel(job_id)
+        if running is not None:
+            logger.info("%s is cancelled while it runs", running)
+            running.interrupt(JobCancelled)
+        elif self.holdings.unsent(self.shard):
+            self._signal.set()
+
+    def check_store(self) -> None:
+        """The connection was new a moment ago: the store may have forgotten this process."""
+        self._store_was_away()
         self._signal.set()
 
     def stop_fetching(self) -> None:
@@ -90,31 +119,44 @@ class Exchange(threading.Thread):
         self.holdings.stop_accepting()
         self._signal.set()
 
-    def end(self, timeout: float) -> bool:
-        """Send the last verdicts and end; False when they could not be sent within `timeout` seconds."""
+    def end(self) -> None:
+        """Send the last verdicts and end; see `ended`."""
         self._ending = True
         self._signal.set()
+
+    def ended(self, timeout: float) -> bool:
+        """False when the last verdicts could not be sent within `timeout` seconds."""
         self.join(timeout)
-        return not self.is_alive() and not self.holdings.unsent
+        return not self.is_alive() and not self.holdings.unsent(self.shard)
 
     # On this thread
 
     def run(self) -> None:
         try_again = TRY_AGAIN_FIRST_S
         while True:
-            self.beat = time.monotonic()
+            now = time.monotonic()
+            if now - self.beat > self._lease_ms / 1000:
+                self._store_was_away()  # or rather we: suspended, or held up by a job
+            self.beat = now
             try:
                 self._round()
             except CallboardError as error:
                 self._complain(error)
+                self._store_was_away()
                 self._look = True
+                self._nudge_others()
                 self._pause(try_again)
                 try_again = min(try_again * 2, TRY_AGAIN_LAST_S)
                 continue
             try_again, self._complained_at = TRY_AGAIN_FIRST_S, 0.0
-            if self._ending and not self.holdings.unsent:
+            if self._ending and not self.holdings.unsent(self.shard):
                 return
             self._sleep()
+
+    def _store_was_away(self) -> None:
+        # The lease may be gone: it is asked for before anything else.
+        self._outage()
+        self._chores_at = 0.0
 
     def _round(self) -> None:
         now = time.monotonic()
@@ -122,72 +164,112 @@ class Exchange(threading.Thread):
             self._chores_at = self._chores(now)
         if now >= self._look_at:
             self._look = True
-        verdicts = self.holdings.take_verdicts(MOST_VERDICTS)
+        verdicts = self.holdings.take_verdicts(MOST_VERDICTS, self.shard)
+        alone = self.holdings.alone
         try:
             settled, fetched = self._call(verdicts)
         except BaseException:
-            self.holdings.not_sent()
+            self.holdings.not_sent(self.shard)
             raise
-        queues = self.holdings.sent()
+        queues = self.holdings.sent(self.shard)
         for verdict, answer in zip(verdicts, settled, strict=True):
             if answer is Settled.REFUSED:
                 logger.warning("Job %s was run elsewhere: its lease had been lost.", verdict.id)
+        if alone:
+            self._look = True
+            self._nudge_others(look=not self.holdings.alone)
         # What was put back, or a place under a cap that we do not fill ourselves, is news to idle processes.
         if fetched is None or any(verdict.outcome in PUT_BACK for verdict in verdicts):
             self._offers |= queues
-        self._wake_others(fetched)
+        self._offer(fetched)
 
     def _call(self, verdicts: list[Verdict]) -> tuple[list[Settled], Fetched | None]:
         request = None
-        if verdicts or self._look:
-            request = self.holdings.request(self.owner, self._token, self._lease_ms)
+        if verdicts or self.eager:
+            request = self.holdings.request(
+                self.owner, self._token, self._lease_ms, self.shard, eager=self.eager
+            )
         if request is None:
+            if verdicts and self.others:
+                self._look = True  # the thread that these made free went to another shard: what is left here?
             return self._store.settle(self.owner, verdicts), None
         # Before the call: a wake-up that comes while it is on its way is not answered by it.
-        self._look = False
-        settled, fetched = self._store.settle_and_fetch(verdicts, request)
+        fresh, self._look = bool(verdicts) or self._look, False
+        try:
+            settled, fetched = self._store.settle_and_fetch(verdicts, request)
+        except BaseException:
+            self.holdings.not_received(self.shard)
+            raise
         # Until the reply is here the token stays, so that a repeat brings the same jobs.
         self._token = uuid.uuid4().hex
         arrived = time.monotonic()
+        self._rounds_left = max(0, (self.holdings.rounds(self.shard) if fresh else self._rounds_left) - 1)
         self._look_at = arrived + POLL_S
         if fetched.next_due is not None:
             self._look_at = min(self._look_at, arrived + max(0, fetched.next_due - fetched.now) / 1000)
-        for proxy in self.holdings.receive([self._decode(job) for job in fetched.jobs], arrived):
+        jobs = [self._decode(job) for job in fetched.jobs]
+        for proxy in self.holdings.receive(jobs, arrived, self.shard, suspect=fetched.suspect):
             self._start_job(proxy)
+        if fetched.suspect:
+            self._look = True  # as soon as this process is empty
+        self._nudge_others()
         return settled, fetched
 
-    def _wake_others(self, fetched: Fetched | None) -> None:
+    def _offer(self, fetched: Fetched | None) -> None:
         """Offer to an idle process what this one cannot start now."""
-        more = set(fetched.more) if fetched else set()
-        open_queues = set(self.holdings.open_queues())
-        if more & open_queues:
-            self._look = True
-        self._offers |= more - open_queues
-        now = time.monotonic()
-        if self._offers and now >= self._wake_others_at:
-            # Where the last offer still lies, nobody is idle; asking again soon would only cost.
-            taken = self._store.wake(self._offers)
-            self._offers = set()
-            self._wake_others_at = now + (WAKE_OTHERS_S if taken else NOBODY_IDLE_S)
+        if fetched is not None and fetched.more:
+            more, open_queues = set(fetched.more), set(self.holdings.open_queues(self.shard))
+            if more & open_queues:
+                self._look = True
+            self._offers |= more - open_queues
+        if fetched is not None and fetched.watch:
+            self._offers.add(fetched.watch)
+        if self._offers:
+            now = time.monotonic()
+            if now >= self._offer_at:
+                # Where the last offer still lies, nobody is idle; asking again soon would only cost.
+                taken = self._store.offer(self._offers)
+                self._offers = set()
+                self._offer_at = now + (OFFER_S if taken else NOBODY_IDLE_S)
 
     def _sleep(self) -> None:
         now = time.monotonic()
-        could_start = bool(self.holdings.open_queues())
-        if self.holdings.hand_back_stale(now) or (self._look and could_start):
+        could_start = self.holdings.could_start(self.shard)
+        if self.holdings.hand_back_stale(now, self.shard):
+            return
+        if self.eager and could_start:
+            if self.others:
+                self._pause(TURN_S)  # it may be another shard's turn
             return
         until = self._chores_at
+        unsent = self.holdings.unsent(self.shard)
         if could_start:
             until = min(until, self._look_at)
-            if not self.holdings.unsent:
+            if not unsent:
                 self.hungry.set()
-        if self.holdings.unsent:
+        elif self.holdings.alone:
+            until = min(until, now + ALONE_S)
+        if unsent:
             until = min(until, now + LINGER_S)
         if self.holdings.ahead:
             until = min(until, now + 0.010)
         if self._offers:
-            until = min(until, self._wake_others_at)
+            until = min(until, self._offer_at)
         self._pause(until - now)
         self.hungry.clear()
+
+    def _nudge_others(self, *, look: bool = False) -> None:
+        """There may be a thread for the other shards now."""
+        for other in self.others:
+            if look:
+                other.look()
+            elif other.eager:
+                other._signal.set()
+
+    @property
+    def eager(self) -> bool:
+        """Whether its shard is known, or thought, to have work."""
+        return self._look or self._rounds_left > 0
 
     def _complain(self, error: CallboardError) -> None:
         now = time.monotonic()

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker.connection import RedisAddress, connect, plain_errors
+from broker.finders import finder_of
+from broker.places import url_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +41,9 @@ def read_facts(address: RedisAddress) -> ServerFacts:
         maxmemory=int(info.get("maxmemory", 0)),
         role=str(info.get("role", "unknown")),
     )
+
+
+def read_nodes(address: RedisAddress) -> list[RedisAddress]:
+    """The addresses of all nodes that jobs may be on: of a cluster its masters. Raises StoreUnavailable."""
+    with plain_errors(address):
+        return [RedisAddress(url_of(node), address.shard) for node in finder_of(address).all_nodes()]

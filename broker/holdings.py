@@ -1,25 +1,33 @@
 """What one process holds: jobs that run, jobs held a moment ahead, verdicts not sent yet.
 
-Shared by the worker threads and the exchange under one lock, which is held for microseconds.
+Shared by the worker threads and the exchanges under one lock, which is held for microseconds. There is
+one exchange for each shard of the store; they share the threads, and what one has asked for is reserved.
 """
 
 import threading
-from collections import Counter, deque
-from collections.abc import Sequence
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
 
-from broker.ledger import NO_SLOT, Ledger
+from broker.ledger import Ledger
+from broker.outbox import Outbox
 from broker.pace import Pace
 from broker.proxy import JobProxy
-from jobs.model import FetchRequest, Outcome, Verdict
-from jobs.rules import QueueRules, RulesOf
+from broker.rooms import Queue, Rooms
+from broker.solitude import Solitude
+from broker.turns import Turns
+from broker.verdicts import cancelled, interrupted, returned
+from jobs.model import FetchRequest, Verdict
+from jobs.rules import RulesOf
 
-INTERRUPTED = b'{"error":{"type":"Interrupted","message":"its worker was stopped while it ran"}}'
 #: Verdicts that are worth a round trip of their own.
 SEND_AT = 32
 #: Jobs of one fetch: Lua cannot take lists of any length.
 MOST_CREDITS = 500
 #: A job held ahead this long, in seconds, belongs to whoever has a free thread.
 PATIENCE_S = 0.030
+#: The shard of a store that is not split.
+MAIN = "main"
 
 
 class Holdings:
@@ -28,25 +36,26 @@ class Holdings:
     def __init__(self, threads: int, rules_of: RulesOf, ledger: Ledger | None = None) -> None:
         self._threads = threads
         self._rules_of = rules_of
-        self._rules: dict[str, QueueRules] = {}  # of the queues that are served
         self._ledger = ledger or Ledger(threads)
         self._pace = Pace()
-        self._slots: dict[str, int] = {}  # in the ledger, of verdicts that are not sent yet
         self._lock = threading.Lock()
+        self._queues: dict[str, Queue] = {}  # that are served
+        self._rooms: dict[str, Rooms] = {}  # by shard, as all below
+        self._outboxes: dict[str, Outbox] = {}
+        self._turns = Turns()
+        self._asked: dict[str, int] = {}  # jobs that a fetch on its way may bring
         self._running: dict[str, JobProxy] = {}
         self._ahead: deque[JobProxy] = deque()
-        self._running_of: Counter[str] = Counter()
-        self._ahead_of: Counter[str] = Counter()
-        self._outbox: deque[Verdict] = deque()
-        self._sending: tuple[Verdict, ...] = ()
-        self._queues_of_outbox: set[str] = set()
-        self._queues_of_sending: set[str] = set()
+        self._solitude = Solitude()
+        self._unwanted: set[str] = set()  # cancelled while a fetch was on its way
         self._accepting = True
 
-    def serve(self, queue: str) -> None:
+    def serve(self, queue: str, shard: str = MAIN) -> None:
         """Fetch from this queue from now on."""
         with self._lock:
-            self._rules[queue] = self._rules_of(queue)
+            shares = [known.share for known in self._queues.values()]
+            rooms = self._rooms.setdefault(shard, Rooms())
+            self._queues[queue] = rooms.add(queue, self._rules_of(queue), self._outbox(shard), shares)
 
     # For worker threads
 
@@ -55,40 +64,67 @@ class Holdings:
         with self._lock:
             if self._running.pop(proxy.message_id, None) is None:
                 return None, False  # it was handed back by a stop
-            self._running_of[proxy.queue_name] -= 1
-            self._slots[verdict.id] = proxy.slot
+            queue = self._queues[proxy.queue_name]
+            queue.share.running -= 1
             self._pace.observe(now - proxy.started)
-            self._outbox.append(verdict)
-            self._queues_of_outbox.add(proxy.queue_name)
+            outbox = queue.outbox
+            outbox.slots[verdict.id] = proxy.slot
+            outbox.verdicts.append(verdict)
+            outbox.queues.add(proxy.queue_name)
             following = self._next(now) if self._ahead else None
-            return following, len(self._outbox) >= SEND_AT or len(self._ahead) < self._threads
+            return following, len(outbox.verdicts) >= SEND_AT or len(self._ahead) < self._threads
 
-    # For the exchange
+    # For the exchange of a shard
 
-    def request(self, owner: str, token: str, lease_ms: int) -> FetchRequest | None:
-        """What could be fetched now, or None when every thread is spoken for."""
+    def request(
+        self, owner: str, token: str, lease_ms: int, shard: str = MAIN, *, eager: bool = True
+    ) -> FetchRequest | None:
+        """What could be fetched now, or None when every thread is spoken for. `receive` or `not_received`
+        must follow. `eager`: the shard is known to have work, so that others leave it its part."""
         with self._lock:
-            credits = self._threads + self._pace.ahead() - len(self._running) - len(self._ahead)
-            credits = min(credits, MOST_CREDITS)
-            if credits <= 0 or not self._accepting:
+            if not self._accepting or self._forbidden(shard):
                 return None
-            wanted = {}
-            for queue, rules in self._rules.items():
-                room = self._room_in(queue)
-                if room > 0:
-                    wanted[queue] = (room, rules.global_concurrency)
-            return FetchRequest(owner, token, credits, wanted, lease_ms) if wanted else None
+            held = len(self._running) + len(self._ahead)
+            others = sum(self._asked.values()) - self._asked.get(shard, 0) if self._asked else 0
+            free, ahead = self._threads - held - others, self._pace.ahead()
+            if len(self._rooms) > 1:
+                free = self._turns.part(shard, free, eager, time.monotonic())
+            most = min(free + ahead, MOST_CREDITS)
+            if most <= 0:
+                return None
+            rooms = self._rooms.get(shard)
+            wanted = rooms.split(ahead) if rooms is not None else None
+            if not wanted:
+                self._turns.passes(shard)
+                return None
+            self._asked[shard] = most
+            credits = max(0, min(free, most))
+            busy = held > 0 or others > 0
+            return FetchRequest(owner, token, credits, wanted, lease_ms, most - credits, busy)
 
-    def receive(self, arrived: Sequence[JobProxy | Verdict], now: float) -> list[JobProxy]:
+    def receive(
+        self,
+        arrived: Sequence[JobProxy | Verdict],
+        now: float,
+        shard: str = MAIN,
+        *,
+        suspect: bool = False,
+    ) -> list[JobProxy]:
         """Take in what was fetched (a verdict: it could not be read). Returns the jobs to start."""
         with self._lock:
+            self._asked.pop(shard, None)
+            self._solitude.heard(shard, suspect, now)
             for proxy in arrived:
                 if isinstance(proxy, Verdict):
-                    self._outbox.append(proxy)
+                    self._outboxes[shard].verdicts.append(proxy)
                 elif proxy.message_id not in self._running:
                     proxy.arrived = now
                     self._ahead.append(proxy)
-                    self._ahead_of[proxy.queue_name] += 1
+                    self._queues[proxy.queue_name].share.ahead += 1
+                    if proxy.job.lost_leases or self._solitude.job is not None:
+                        self._keep_apart(proxy)
+            if self._unwanted:
+                self._sort_out()
             if not self._accepting:
                 self._hand_back(list(self._ahead))
             starting = []
@@ -96,38 +132,59 @@ class Holdings:
                 starting.append(proxy_to_start)
             return starting
 
-    def take_verdicts(self, most: int) -> list[Verdict]:
+    def not_received(self, shard: str = MAIN) -> None:
+        """The store did not answer a fetch: other shards may have the threads."""
+        with self._lock:
+            self._asked.pop(shard, None)
+            self._turns.passes(shard)
+
+    def take_verdicts(self, most: int, shard: str = MAIN) -> list[Verdict]:
         """Verdicts to send; `sent` or `not_sent` must follow."""
         with self._lock:
-            taken = [self._outbox.popleft() for _ in range(min(most, len(self._outbox)))]
-            self._sending = tuple(taken)
-            self._queues_of_sending |= self._queues_of_outbox
-            self._queues_of_outbox = set()
-            return taken
+            return self._outbox(shard).take(most)
 
-    def sent(self) -> set[str]:
+    def sent(self, shard: str = MAIN) -> set[str]:
         """The store has the verdicts; returns their queues."""
         with self._lock:
-            for verdict in self._sending:
-                self._ledger.settled(self._slots.pop(verdict.id, NO_SLOT))
-            queues, self._queues_of_sending = self._queues_of_sending, set()
-            self._sending = ()
-            return queues
+            outbox = self._outboxes[shard]
+            if self._solitude.job is not None:
+                self._solitude.stored(outbox.sending)
+            return outbox.sent()
 
-    def not_sent(self) -> None:
+    def not_sent(self, shard: str = MAIN) -> None:
         """The store did not answer: keep the verdicts, in their order."""
         with self._lock:
-            self._outbox.extendleft(reversed(self._sending))
-            self._sending = ()
+            self._outboxes[shard].not_sent()
 
-    def hand_back_stale(self, now: float) -> bool:
+    def hand_back_stale(self, now: float, shard: str = MAIN) -> bool:
         """Give back jobs held ahead that no thread became free for; True when there were any."""
         with self._lock:
-            stale = [proxy for proxy in self._ahead if now - proxy.arrived > PATIENCE_S]
+            outbox = self._outbox(shard)
+            stale = [
+                proxy
+                for proxy in self._ahead
+                if now - proxy.arrived > PATIENCE_S and self._queues[proxy.queue_name].outbox is outbox
+            ]
             if stale:
                 self._pace.too_far()
                 self._hand_back(stale)
             return bool(stale)
+
+    def keep_only(self, owned: Mapping[str, int], shard: str = MAIN) -> int:
+        """After an outage: let go of unstarted jobs that the store has given to others; returns how many."""
+        with self._lock:
+            outbox = self._outbox(shard)
+            lost = [
+                proxy
+                for proxy in self._ahead
+                if self._queues[proxy.queue_name].outbox is outbox
+                and owned.get(proxy.message_id) != proxy.job.token
+            ]
+            for proxy in lost:
+                self._let_go(proxy)
+            return len(lost)
+
+    # For a stop, and for whoever cancels
 
     def stop_accepting(self) -> None:
         """Give back what no thread has started; what runs may finish."""
@@ -140,14 +197,24 @@ class Holdings:
         with self._lock:
             running = list(self._running.values())
             self._running.clear()
-            self._running_of.clear()
             for proxy in running:
-                self._slots[proxy.message_id] = proxy.slot
-                self._outbox.append(
-                    Verdict(proxy.job.id, proxy.job.token, Outcome.INTERRUPTED, record=INTERRUPTED)
-                )
-                self._queues_of_outbox.add(proxy.queue_name)
+                queue = self._queues[proxy.queue_name]
+                queue.share.running -= 1
+                queue.outbox.put(interrupted(proxy), proxy.queue_name, proxy.slot)
             return running
+
+    def cancel(self, job_id: str) -> JobProxy | None:
+        """Somebody wants a job cancelled: one that is held ahead is settled so; one that runs is returned."""
+        with self._lock:
+            running = self._running.get(job_id)
+            if running is not None:
+                running.cancelled = True
+                return running
+            if self._asked:
+                self._unwanted.add(job_id)  # it may be what is on its way
+            for proxy in [proxy for proxy in self._ahead if proxy.message_id == job_id]:
+                self._let_go(proxy, cancelled(proxy))
+            return None
 
     # For anyone
 
@@ -155,23 +222,37 @@ class Holdings:
         """Ids and tokens of every delivery this process still answers for."""
         with self._lock:
             held = {proxy.job.id: proxy.job.token for proxy in (*self._running.values(), *self._ahead)}
-            return held | {verdict.id: verdict.token for verdict in (*self._outbox, *self._sending)}
+            for outbox in self._outboxes.values():
+                held |= outbox.tokens()
+            return held
 
-    def open_queues(self) -> list[str]:
-        """Queues of which this process could start a job now."""
+    def open_queues(self, shard: str = MAIN) -> list[str]:
+        """Queues of a shard of which this process could start a job now."""
         with self._lock:
-            if not self.has_room:
-                return []
-            return [queue for queue in self._rules if self._room_in(queue) > 0]
+            return self._rooms[shard].open(self._pace.ahead()) if self._could_start(shard) else []
 
-    @property
-    def has_room(self) -> bool:
-        return self._accepting and len(self._running) + len(self._ahead) < self._threads
+    def could_start(self, shard: str = MAIN) -> bool:
+        """Whether there is such a queue."""
+        with self._lock:
+            return self._could_start(shard) and self._rooms[shard].any_open(self._pace.ahead())
 
-    @property
-    def served(self) -> int:
+    def rounds(self, shard: str = MAIN) -> int:
+        """How many fetches ask each queue once: queues that share too little room are asked in turns."""
+        rooms = self._rooms.get(shard)
+        return rooms.rounds if rooms is not None else 1
+
+    def served(self, shard: str = MAIN) -> int:
         """How many queues are fetched from."""
-        return len(self._rules)
+        return len(self._rooms[shard].queues) if shard in self._rooms else 0
+
+    def unsent(self, shard: str = MAIN) -> int:
+        """How many verdicts the shard has not taken yet."""
+        return self._outboxes[shard].unsent if shard in self._outboxes else 0
+
+    @property
+    def alone(self) -> bool:
+        """True while this process fetches nothing because of a job that must run alone."""
+        return self._solitude.sought
 
     @property
     def running(self) -> int:
@@ -181,35 +262,69 @@ class Holdings:
     def ahead(self) -> int:
         return len(self._ahead)
 
-    @property
-    def unsent(self) -> int:
-        return len(self._outbox) + len(self._sending)
-
     # Inside; the lock is held
 
-    def _room_in(self, queue: str) -> int:
-        # What is held counts against a cap over all workers, so of such a queue nothing is held ahead.
-        rules = self._rules[queue]
-        ahead = self._pace.ahead() if rules.global_concurrency is None else 0
-        return rules.concurrency + ahead - self._running_of[queue] - self._ahead_of[queue]
+    def _outbox(self, shard: str) -> Outbox:
+        if shard not in self._outboxes:
+            self._outboxes[shard] = Outbox(self._ledger)
+        return self._outboxes[shard]
+
+    def _forbidden(self, shard: str) -> bool:
+        if not self._solitude.sought:
+            return False
+        unsent = any(outbox.unsent for outbox in self._outboxes.values())
+        empty = not (self._running or self._ahead or unsent or self._asked)
+        return self._solitude.forbids(shard, empty, time.monotonic())
+
+    def _could_start(self, shard: str) -> bool:
+        held = len(self._running) + len(self._ahead)
+        if self._asked:
+            held += sum(self._asked.values()) - self._asked.get(shard, 0)
+        return (
+            self._accepting and held < self._threads and shard in self._rooms and not self._forbidden(shard)
+        )
 
     def _next(self, now: float) -> JobProxy | None:
         if len(self._running) >= self._threads:
             return None
         for position, proxy in enumerate(self._ahead):
-            if self._running_of[proxy.queue_name] < self._rules[proxy.queue_name].concurrency:
+            share = self._queues[proxy.queue_name].share
+            if share.running < share.concurrency:
                 del self._ahead[position]
-                self._ahead_of[proxy.queue_name] -= 1
-                self._running_of[proxy.queue_name] += 1
+                share.ahead -= 1
+                share.running += 1
                 self._running[proxy.message_id] = proxy
                 proxy.started = now
                 proxy.slot = self._ledger.start(proxy.message_id, proxy.job.token)
                 return proxy
         return None
 
+    def _keep_apart(self, arrived: JobProxy) -> None:
+        """The last arrival is a suspect, or comes to one."""
+        for old in [
+            old for old in self._ahead if old.message_id == arrived.message_id and old is not arrived
+        ]:
+            self._let_go(old)  # its lease was lost, and this is the delivery that counts
+        if self._solitude.job is None and not self._running and len(self._ahead) == 1:
+            self._solitude.began(arrived.message_id)
+        else:
+            self._hand_back([arrived])
+
+    def _sort_out(self) -> None:
+        for proxy in [proxy for proxy in self._ahead if proxy.message_id in self._unwanted]:
+            self._let_go(proxy, cancelled(proxy))
+        if not self._asked:
+            self._unwanted.clear()
+
     def _hand_back(self, proxies: list[JobProxy]) -> None:
         for proxy in proxies:
-            self._ahead.remove(proxy)
-            self._ahead_of[proxy.queue_name] -= 1
-            self._outbox.append(Verdict(proxy.job.id, proxy.job.token, Outcome.RETURNED))
-            self._queues_of_outbox.add(proxy.queue_name)
+            self._let_go(proxy, returned(proxy))
+
+    def _let_go(self, proxy: JobProxy, verdict: Verdict | None = None) -> None:
+        self._ahead.remove(proxy)
+        queue = self._queues[proxy.queue_name]
+        queue.share.ahead -= 1
+        if verdict is not None:
+            queue.outbox.put(verdict, proxy.queue_name)
+        elif proxy.message_id == self._solitude.job:
+            self._solitude.job = None

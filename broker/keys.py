@@ -9,27 +9,43 @@ from dataclasses import dataclass
 
 #: Keys of a shard that stay for ever, with what they are. `wake:<queue>` lists hold at most one entry.
 PERMANENT = {
-    "meta": "hash: job id -> packed record",
-    "payload": "hash: job id -> encoded message",
+    "jobs": "hash: job id -> place, due time and band at its creation, its description, its payload",
+    "meta": "hash: job id -> packed record, from its first change on; before, the creation tells all",
     "outcomes": "hash: job id -> result or failure of the last attempt",
     "progress": "hash: job id -> latest progress",
-    "waiting": "ordered set, by bytes: queue, lane, priority and sequence, id",
-    "ready": "ordered set: queues with waiting jobs, by when they were last served",
+    "waiting": "ordered set, by bytes: queue, band, line, priority and place, id",
+    "apart": "ordered set, by bytes: queue, h (held) or s (suspect), place, id: waiting, but in no line",
+    "lines": "hash: queue, band, line -> how many wait in it, plus 2^40 while it rests",
+    "order": "ordered set, by bytes: queue, band, virtual time, line: the lines that are awake",
+    "clocks": "hash: queue, band, line -> its virtual time; queue, band -> the band's",
+    "crowd": "hash: queue, band, lane -> how many of its gates are awake",
+    "ready": "ordered set: queues with awake lines, by when they were last served",
+    "turns": "hash: queue -> starts of its bands; and who may run suspects, and who watches the timers",
+    "timers": "ordered set: lines, queues, held jobs and rests by when they end",
+    "rests": "hash: queue, or with lane, or with gate -> until when it rests, and why",
+    "asleep": "hash: name of a cap, or paused lane -> the lines and queues that wait for it",
+    "running": "hash: name of a cap -> how many are active under it",
+    "starts": "ordered set, by bytes: name of a rate, time, delivery: the starts within its window",
+    "policies": "hash: rules of queues and lanes, from the settings and as adjusted",
+    "unique": "hash: unique name -> the job that holds it, mode, end",
+    "costs": "hash: queue, lane, actor -> smoothed run time in ms",
     "delayed": "ordered set, by bytes: queue, due time, id",
     "clock": "ordered set: queues by the earliest due time of their delayed jobs",
-    "active": "ordered set, by bytes: queue, lane, id",
-    "held": "ordered set, by bytes: owner, id",
+    "held": "ordered set, by bytes: owner, queue, id: what is active",
     "leases": "ordered set: worker processes by the end of their lease",
-    "workers": "hash: worker process -> registry entry",
-    "requests": "hash: worker process -> its last fetch and what it was given",
-    "completed": "ordered set, by bytes: queue, time, id",
-    "failed": "ordered set, by bytes: queue, time, id",
-    "cancelled": "ordered set, by bytes: queue, time, id",
+    "workers": "hash: worker process -> registry entry; and the last beat of any",
+    "requests": "hash: worker process -> its last fetch, what it was given, whom it passed over",
+    "idle": "ordered set: worker processes that found nothing to do, by until when that is believed",
+    "completed": "ordered set, by bytes: queue, time, lane, memory of its id, id",
+    "failed": "ordered set, by bytes: queue, time, lane, memory of its id, id",
+    "cancelled": "ordered set, by bytes: queue, time, lane, memory of its id, id",
     "dead": "ordered set, by bytes: dead-letter queue, time, id",
-    "markers": "ordered set: ids removed just now, by when they may come again",
-    "totals": "hash: queue and word -> count since the beginning",
-    "sequence": "number of jobs lined up so far",
-    "events": "stream: one entry for each attempt that ended",
+    "markers": "ordered set: ids that have left, by until when they are known",
+    "tally": "hash: queue, lane, word -> how many now",
+    "totals": "hash: queue, word -> count since the beginning; queue, word, minute -> of that minute",
+    "expiries": "ordered set: what to clear away, by when: rate logs, unique names, minutes",
+    "events": "stream: an entry for each batch of attempts that ended",
+    "backlog": "number of bytes ever written to the stream of events",
     "wake": "lists, one a queue: a wake-up that no idle worker has taken yet",
 }
 
@@ -52,3 +68,8 @@ class Keys:
 
     def wake(self, queue: str) -> str:
         return f"{self.of('wake')}:{queue}"
+
+    @property
+    def signals(self) -> str:
+        """The channel on which workers are told of jobs to cancel. Nothing is stored under this name."""
+        return f"{self.namespace}:{{{self.shard}}}:signals"

@@ -27,7 +27,7 @@ BEAT_S = 1.0
 #: Longer than any job may hold the interpreter lock, shorter than anybody's patience.
 WEDGED_S = 90.0
 #: What the helper has to end, in seconds, before it is killed.
-STOP_S = 3.0
+STOP_S = 2.0
 #: The exit code of a process whose service thread died (EX_SOFTWARE).
 EXIT_BROKEN = 70
 

@@ -18,10 +18,10 @@ TRY_AGAIN_S = 0.5
 
 
 class Listener(threading.Thread):
-    """One blocking call for all queues of the process."""
+    """One blocking call for all queues that the process serves in one shard."""
 
-    def __init__(self, store: JobStore, exchange: Exchange) -> None:
-        super().__init__(name="callboard-listener", daemon=True)
+    def __init__(self, store: JobStore, exchange: Exchange, name: str = "listener") -> None:
+        super().__init__(name=f"callboard-{name}", daemon=True)
         self.beat = time.monotonic()
         self._store = store
         self._exchange = exchange
@@ -35,19 +35,20 @@ class Listener(threading.Thread):
             self.beat = time.monotonic()
             if not self._exchange.hungry.wait(1.0):
                 continue
-            queues = self._exchange.holdings.open_queues()
+            holdings, shard = self._exchange.holdings, self._exchange.shard
+            queues = holdings.open_queues(shard)
             if not queues:
                 continue
             try:
-                all_open = len(queues) == self._exchange.holdings.served
+                all_open = len(queues) == holdings.served(shard)
                 woken = self._store.wait_for_work(queues, BLOCK_MS if all_open else BLOCK_PARTLY_MS)
                 if woken is None:
                     continue
-                if woken in self._exchange.holdings.open_queues():
+                if woken in holdings.open_queues(shard):
                     self._exchange.look()
                 else:
                     # The threads filled up meanwhile, or this process stops: pass the wake-up on.
-                    self._store.wake([woken])
+                    self._store.offer([woken])
             except CallboardError as error:
                 logger.debug("%s", error)  # the exchange says it aloud
                 self._stopped.wait(TRY_AGAIN_S)

@@ -13,6 +13,7 @@ import dramatiq
 import orjson
 
 from broker.proxy import JobProxy
+from jobs.errors import HoldJob, JobCancelled
 from jobs.failures import describe
 from jobs.model import Outcome, Verdict
 
@@ -25,9 +26,11 @@ WORKER_LOGGER = "dramatiq.worker.WorkerThread"
 
 
 class RedactedFailures(logging.Filter):
-    """Rewrites a record's exceptions as type, redacted message and stack."""
+    """Rewrites a record's exceptions as type, redacted message and stack. What is no failure is dropped."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and isinstance(record.exc_info[1], HoldJob | JobCancelled):
+            return False  # the job's own line says it
         values = record.args if isinstance(record.args, tuple) else ()
         job = next((value for value in values if isinstance(value, JobProxy)), None)
         hide = (*job.args, *job.kwargs.values()) if job else ()
@@ -83,6 +86,11 @@ class JobLog:
         elif verdict.outcome is Outcome.FAILED:
             reason = orjson.loads(verdict.record or b"{}").get("error", {}).get("message", "")
             logger.error("%s is a dead letter in %s (%s): %s", proxy, verdict.dead_letter, attempt, reason)
+        elif verdict.outcome is Outcome.HELD:
+            seconds = verdict.delay_ms / 1000
+            logger.info(
+                "%s is held, its %s rests for %.1f s: %s", proxy, verdict.rests, seconds, verdict.reason
+            )
         else:
             logger.info("%s %s (%s)", proxy, verdict.outcome, attempt)
 

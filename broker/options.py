@@ -2,12 +2,12 @@
 
 import difflib
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from broker.uniqueness import Uniqueness, check_unique
 from jobs.errors import InvalidPayload
-from jobs.ids import check_tenant_id
-from jobs.model import FIRST_PRIORITY, LAST_PRIORITY
+from jobs.ids import check_gate, check_job_id, check_tenant_id
+from jobs.model import FIRST_PRIORITY, LAST_PRIORITY, UniqueMode
 from jobs.rules import QueueRules
 
 #: Options that an actor may declare and a call may give. Times are milliseconds.
@@ -21,6 +21,8 @@ NAMES = frozenset(
         "tenant_id",
         "user_id",
         "run_at",  # ms since 1970
+        "gate",  # a resource of the tenant, whose jobs can rest and be capped apart from its others
+        "unique",  # see broker.uniqueness
         "remove_on_complete",  # True or 0: gone when completed; a number above: kept under the queue's rule
     }
 )
@@ -53,36 +55,38 @@ LONGEST_USER = 200
 LONGEST_MS = 10**12
 #: 221 years. A due time has at most 13 digits, and with this one has until 2065.
 LONGEST_DELAY_MS = 7_000_000_000_000
+LATEST_DUE_MS = 9_999_999_999_999
 
 
-@dataclass(frozen=True, slots=True)
-class JobOptions:
+class JobOptions(NamedTuple):
+    """What the store is told of a job. `unique` is not yet a key: that takes the arguments."""
+
     priority: int
     attempts: int
-    tenant_id: str
-    run_at: int | None
+    tenant_id: str = ""
+    run_at: int | None = None
+    gate: str = ""
+    unique: Uniqueness | None = None
+    job_id: str | None = None
 
     @classmethod
-    def of(cls, call: Mapping[str, Any], actor: Mapping[str, Any], rules: QueueRules) -> "JobOptions":
-        """Raises InvalidPayload with the option's name."""
+    def declared(cls, actor: Mapping[str, Any], rules: QueueRules) -> "JobOptions":
+        """An actor's, over its queue's: those of a call that gives none. Raises InvalidPayload."""
+        return cls(rules.priority, rules.attempts).with_call(actor)
 
-        def pick(name: str, default: Any) -> Any:
-            value = call.get(name)
-            if value is None:
-                value = actor.get(name)
-            return default if value is None else value
-
-        tenant = pick("tenant_id", "")
-        if tenant != "":
-            check_tenant_id(tenant)
-        _check_rest(pick)
-        run_at = pick("run_at", None)
-        return cls(
-            priority=_number("priority", pick("priority", rules.priority), FIRST_PRIORITY, LAST_PRIORITY),
-            attempts=_number("attempts", pick("attempts", rules.attempts), 1, 1_000),
-            tenant_id=tenant,
-            run_at=None if run_at is None else _number("run_at", run_at, 0, 9_999_999_999_999),
-        )
+    def with_call(self, call: Mapping[str, Any]) -> "JobOptions":
+        """What a call gives, over these; None counts as not given. Raises InvalidPayload with the name."""
+        given: dict[str, Any] = {}
+        for name, value in call.items():
+            check = _CHECKS.get(name)
+            if check is not None and value is not None:
+                given[name] = check(value)
+        for name in _READ_LATER:
+            given.pop(name, None)
+        options = self._replace(**given) if given else self
+        if options.gate and options.unique is not None and options.unique.mode is UniqueMode.LATEST:
+            raise InvalidPayload("gate cannot be given with the unique mode latest, which has its own.")
+        return options
 
 
 def check_names(options: Mapping[str, Any], known: Collection[str]) -> None:
@@ -107,18 +111,46 @@ def removes_itself(remove_on_complete: object) -> bool:
     return remove_on_complete is True or (remove_on_complete is not False and remove_on_complete == 0)
 
 
-def _check_rest(pick: Callable[[str, Any], Any]) -> None:
-    """Options that are read only when the job runs: what is wrong must not be found there."""
-    if (limit := pick("time_limit", None)) is not None:
-        _number("time_limit", limit, 1, LONGEST_MS)
-    if not isinstance(keep := pick("remove_on_complete", False), bool):
-        _number("remove_on_complete", keep, 0, 1_000_000_000)
-    user = pick("user_id", "")
-    if not isinstance(user, str) or len(user) > LONGEST_USER:
-        raise InvalidPayload(f"user_id must be a text of at most {LONGEST_USER} characters.")
-
-
 def _number(name: str, value: Any, least: int, most: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise InvalidPayload(f"{name} must be a whole number from {least} to {most}.")
     return value
+
+
+def _number_from(name: str, least: int, most: int) -> Callable[[Any], int]:
+    return lambda value: _number(name, value, least, most)
+
+
+def _tenant(value: Any) -> str:
+    # An empty one says "none" over what the actor declares.
+    return "" if value == "" else check_tenant_id(value)
+
+
+def _gate(value: Any) -> str:
+    return "" if value == "" else check_gate(value)
+
+
+def _user(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > LONGEST_USER:
+        raise InvalidPayload(f"user_id must be a text of at most {LONGEST_USER} characters.")
+    return value
+
+
+def _keep(value: Any) -> int:
+    return value if isinstance(value, bool) else _number("remove_on_complete", value, 0, 1_000_000_000)
+
+
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "priority": _number_from("priority", FIRST_PRIORITY, LAST_PRIORITY),
+    "attempts": _number_from("attempts", 1, 1_000),
+    "tenant_id": _tenant,
+    "run_at": _number_from("run_at", 0, LATEST_DUE_MS),
+    "gate": _gate,
+    "unique": check_unique,
+    "job_id": check_job_id,
+    "time_limit": _number_from("time_limit", 1, LONGEST_MS),
+    "remove_on_complete": _keep,
+    "user_id": _user,
+}
+#: Read when the job runs: what is wrong must not be found only there.
+_READ_LATER = _CHECKS.keys() - set(JobOptions._fields)

@@ -1,10 +1,12 @@
 """A job on its way through a worker: Dramatiq's MessageProxy with the lease and the verdict."""
 
+from collections.abc import Callable
 from typing import Any
 
 from dramatiq import Message
 from dramatiq.broker import MessageProxy
 
+from broker.interrupts import NOT_RUNNING, interrupt
 from broker.ledger import NO_SLOT
 from jobs.model import FetchedJob, Verdict
 
@@ -15,6 +17,13 @@ class JobProxy(MessageProxy):
     `detail` and `progress` ride along with the settlement. Attributes are plain: going through
     MessageProxy's `__getattr__` to a frozen Message would cost more than the rest of the hooks.
     """
+
+    # What few jobs need is kept by the class until then.
+    owner = ""  # the process that holds the lease
+    cancelled = False  # somebody wants it cancelled; an actor may look
+    interrupted: type[BaseException] | None = None
+    thread = NOT_RUNNING  # in which the actor's function is now; see `interrupts`
+    stop_coroutine: Callable[[], object] | None = None
 
     def __init__(
         self,
@@ -60,6 +69,10 @@ class JobProxy(MessageProxy):
             message_id=self.message_id,
             message_timestamp=self.message_timestamp,
         )
+
+    def interrupt(self, kind: type[BaseException]) -> None:
+        """Raise `kind` in the actor that runs this job, and in nothing else."""
+        interrupt(self, kind)
 
     def replace_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Give the actor these arguments instead, for example validated ones."""

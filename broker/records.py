@@ -1,44 +1,95 @@
 """Translation between the packed forms that the scripts write and the types of `jobs`."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgpack
 import orjson
 
+from jobs.errors import InvalidAdjustment
 from jobs.model import (
+    Cancelled,
     Event,
     FetchedJob,
     Job,
+    LaneStats,
     NewJob,
     Outcome,
     QueueStats,
+    Scope,
+    Standing,
     Verdict,
     WorkerInfo,
 )
+from jobs.rules import QueueRules, Rate
 from jobs.states import JobState
 
 #: Looking up bytes is a third of the cost of decoding and calling the enum.
 _OUTCOMES = {outcome.value.encode(): outcome for outcome in Outcome}
 _STATES = {state.value.encode(): state for state in JobState}
+CANCELLED = {word.value[0].encode(): word for word in Cancelled}
+
+SEP = "\x1f"
+#: What most jobs have is written short: the description is kept with every job that waits.
+_DEFAULT_DEAD_LETTER = "dead-letter"
+
+#: The fields of a record in the order of lua/includes/record.lua.
+(
+    STATE,
+    QUEUE,
+    ACTOR,
+    LANE,
+    GATE,
+    PRIORITY,
+    PLACE,
+    CREATED,
+    MAX_ATTEMPTS,
+    DEAD_LETTER,
+    UNIQUE,
+    UNIQUE_MODE,
+    UNIQUE_TTL,
+    MARKER,
+    ATTEMPTS,
+    DELIVERIES,
+    READY,
+    DUE,
+    STARTED,
+    FINISHED,
+    OWNER,
+    LOST,
+    INTERRUPTIONS,
+    SETTLED,
+    CANCEL,
+    CHARGE,
+    BAND,
+    SHARE,
+    RATED,
+    REASON,
+) = range(30)
 
 
-def pack_job(job: NewJob, wake_number: int) -> bytes:
-    """A job for enqueue.lua. `wake_number` counts the queues of the call from 1."""
-    return _pack(
+def pack_job(job: NewJob, wake_number: int) -> tuple[str, bytes, bytes]:
+    """A job for enqueue.lua: id, description, payload. `wake_number` counts the queues of the call from 1."""
+    unique = job.unique
+    description = _pack(
         [
-            job.id,
             job.queue,
             job.actor,
             job.lane,
+            job.gate,
             job.priority,
             job.max_attempts,
+            "" if job.dead_letter == _DEFAULT_DEAD_LETTER else job.dead_letter,
+            "" if unique is None else f"{job.lane}{SEP}{job.actor}{SEP}{unique.key}",
+            "" if unique is None else unique.mode,
+            0 if unique is None else unique.ttl_ms,
+            job.marker_ms,
             max(0, job.delay_ms),
             -1 if job.run_at_ms is None else max(0, job.run_at_ms),
-            job.payload,
             wake_number,
-            job.dead_letter,
         ]
     )
+    return job.id, description, job.payload
 
 
 def pack_verdict(verdict: Verdict) -> bytes:
@@ -55,6 +106,8 @@ def pack_verdict(verdict: Verdict) -> bytes:
             verdict.dead_letter,
             -1 if verdict.keep is None else verdict.keep,
             verdict.remove,
+            verdict.rests,
+            verdict.reason,
         ]
     )
 
@@ -62,114 +115,240 @@ def pack_verdict(verdict: Verdict) -> bytes:
 def unpack_fetched(job_id: bytes, record: bytes, payload: bytes) -> FetchedJob:
     fields = msgpack.unpackb(record)
     return FetchedJob(
-        id=job_id.decode(),
-        queue=fields[1],
-        actor=fields[2],
-        payload=payload,
-        token=fields[9],
-        attempt=fields[8],
-        max_attempts=fields[7],
-        priority=fields[4],
-        lane=fields[3],
-        lost_leases=fields[15],
-        created_at=fields[6],
-        ready_at=fields[10],
-        started_at=fields[12],
+        job_id.decode(),
+        fields[QUEUE],
+        fields[ACTOR],
+        payload,
+        fields[DELIVERIES],
+        fields[ATTEMPTS],
+        fields[MAX_ATTEMPTS],
+        fields[PRIORITY],
+        fields[LANE],
+        fields[LOST],
+        fields[CREATED],
+        fields[READY],
+        fields[STARTED],
     )
 
 
-def unpack_job(
+def unpack_jobs(reply: Sequence[Any]) -> list[Job]:
+    """Jobs as get, list and scan answer them: five parts each."""
+    return [_unpack_job(*reply[i : i + 5]) for i in range(0, len(reply), 5) if reply[i]]
+
+
+def _unpack_job(
     job_id: bytes, record: bytes, payload: bytes, outcome: bytes | None, progress: bytes | None
 ) -> Job:
     fields = msgpack.unpackb(record)
+    state = JobState(fields[STATE])
     return Job(
         id=job_id.decode(),
-        queue=fields[1],
-        actor=fields[2],
-        lane=fields[3],
-        state=JobState(fields[0]),
-        priority=fields[4],
-        attempts=fields[8],
-        max_attempts=fields[7],
-        deliveries=fields[9],
-        lost_leases=fields[15],
-        interruptions=fields[16],
-        created_at=fields[6],
-        due_at=fields[11] or None,
-        ready_at=fields[10] or None,
-        started_at=fields[12] or None,
-        finished_at=fields[13] or None,
-        owner=fields[14] or None,
-        dead_letter=fields[18] if fields[0] == JobState.FAILED else None,
+        queue=fields[QUEUE],
+        actor=fields[ACTOR],
+        lane=fields[LANE],
+        state=state,
+        priority=fields[PRIORITY],
+        attempts=fields[ATTEMPTS],
+        max_attempts=fields[MAX_ATTEMPTS],
+        deliveries=fields[DELIVERIES],
+        lost_leases=fields[LOST],
+        interruptions=fields[INTERRUPTIONS],
+        created_at=fields[CREATED],
+        due_at=fields[DUE] or None if state is JobState.DELAYED else None,
+        ready_at=fields[READY] or None,
+        started_at=fields[STARTED] or None,
+        finished_at=fields[FINISHED] or None,
+        owner=fields[OWNER] or None,
+        dead_letter=fields[DEAD_LETTER] if state is JobState.FAILED else None,
+        gate=fields[GATE],
+        cancel_requested=bool(fields[CANCEL]),
+        held_until=fields[DUE] or None if state is JobState.WAITING else None,
+        held_reason=fields[REASON],
         payload=payload,
         record=outcome,
         progress=progress,
     )
 
 
-def unpack_event(event_id: bytes, packed: bytes) -> Event:
+def unpack_events(entry_id: bytes, packed: bytes) -> list[Event]:
+    """The events of one stream entry."""
     # `detail` is bytes of the worker's making; everything else is text or number.
-    fields = msgpack.unpackb(packed, raw=True)
-    return Event(
-        id=event_id.decode(),
-        job_id=fields[0].decode(),
-        queue=fields[1].decode(),
-        actor=fields[2].decode(),
-        lane=fields[3].decode(),
-        outcome=_OUTCOMES[fields[4]],
-        state=_STATES[fields[5]],
-        attempt=fields[6],
-        token=fields[7],
-        owner=fields[8].decode(),
-        created_at=fields[9],
-        ready_at=fields[10],
-        started_at=fields[11],
-        finished_at=fields[12],
-        detail=fields[13],
-    )
+    position = entry_id.decode()
+    return [
+        Event(
+            f"{position}/{number}",
+            fields[0].decode(),
+            fields[1].decode(),
+            fields[2].decode(),
+            fields[3].decode(),
+            _OUTCOMES[fields[4]],
+            _STATES[fields[5]],
+            fields[6],
+            fields[7],
+            fields[8].decode(),
+            fields[9],
+            fields[10],
+            fields[11],
+            fields[12],
+            fields[13],
+        )
+        for number, fields in enumerate(msgpack.unpackb(packed, raw=True))
+    ]
 
 
 def unpack_stats(queue: str, row: list[int]) -> QueueStats:
-    (
-        waiting,
-        delayed,
-        active,
-        completed,
-        failed,
-        cancelled,
-        dead,
-        completed_ever,
-        failed_ever,
-        retries,
-        oldest,
-    ) = row
     return QueueStats(
         queue=queue,
-        waiting=waiting,
-        active=active,
-        delayed=delayed,
-        completed=completed,
-        failed=failed,
-        cancelled=cancelled,
-        dead_letters=dead,
-        completed_total=completed_ever,
-        failed_total=failed_ever,
-        retries=retries,
-        oldest_waiting_ms=None if oldest < 0 else oldest,
+        waiting=row[0],
+        delayed=row[1],
+        active=row[2],
+        completed=row[3],
+        failed=row[4],
+        cancelled=row[5],
+        dead_letters=row[6],
+        completed_total=row[7],
+        failed_total=row[8],
+        retries=row[9],
+        oldest_waiting_ms=None if row[10] < 0 else row[10],
+        resting=row[11],
+        paused=bool(row[12]),
+        completed_per_minute=row[13] / 1000,
+        failed_per_minute=row[14] / 1000,
     )
+
+
+def unpack_lane(queue: str, row: list[Any]) -> LaneStats:
+    return LaneStats(
+        queue=queue,
+        lane=row[0].decode(),
+        waiting=row[1],
+        active=row[2],
+        delayed=row[3],
+        completed=row[4],
+        failed=row[5],
+        cancelled=row[6],
+        resting=row[7],
+        weight=row[8] / 1000,
+        paused=bool(row[9]),
+    )
+
+
+def unpack_standing(reply: Sequence[Any]) -> Standing:
+    told: dict[str, Any] = msgpack.unpackb(reply[0])
+    caps = {name: tuple(told[name]) for name in told if name.endswith("_cap")}
+    (job,) = unpack_jobs(reply[1:6])
+    return Standing(job=job, **{**told, **caps})
 
 
 def pack_worker(worker: WorkerInfo) -> bytes:
     return orjson.dumps(worker)
 
 
-def unpack_worker(info: bytes, lease_until: int) -> WorkerInfo:
+def unpack_workers(
+    infos: Mapping[bytes, bytes], leases: Sequence[tuple[bytes, float]], now: int
+) -> list[WorkerInfo]:
+    """The workers whose lease has not run out."""
+    alive = [(infos[owner], int(until)) for owner, until in leases if until > now and owner in infos]
+    return [_unpack_worker(info, until) for info, until in alive]
+
+
+def _unpack_worker(info: bytes, lease_until: int) -> WorkerInfo:
     # Of any release: what this one does not know is passed over.
-    fields = {name: value for name, value in orjson.loads(info).items() if name in WorkerInfo.__slots__}
-    return WorkerInfo(**{**fields, "queues": tuple(fields["queues"]), "lease_until": lease_until})
+    known = WorkerInfo.__dataclass_fields__
+    fields = {name: value for name, value in orjson.loads(info[13:]).items() if name in known}
+    for name, value in fields.items():
+        if isinstance(value, list):
+            fields[name] = tuple(value)
+    return WorkerInfo(**{**fields, "lease_until": lease_until, "seen_at": int(info[:13])})
+
+
+# Rules
+
+
+def pack_rules(rules: QueueRules) -> bytes:
+    """What the store needs of a queue's rules."""
+    named = {
+        "priority": rules.priority,
+        "cap": rules.global_concurrency,
+        "rate": rules.rate,
+        "share": rules.share or None,
+        "lane_first": rules.priority_scope == "lane" or None,
+        "time": rules.fairness == "time" or None,
+        "lane_cap": rules.lane_concurrency,
+        "lane_rate": rules.lane_rate,
+        "gate_cap": rules.gate_concurrency,
+        "gate_rate": rules.gate_rate,
+    }
+    return _pack_map({name: value for name, value in named.items() if value is not None})
+
+
+_CAPS = ("cap", "lane_cap")
+_RATES = ("rate", "lane_rate")
+_OF_QUEUES = frozenset({"paused", "priority", "cap", "rate", "lane_cap", "lane_rate"})
+_OF_LANES = frozenset({"paused", "weight", "cap", "rate"})
+
+
+def check_adjustment(scope: Scope, changes: Mapping[str, object]) -> dict[str, object]:
+    """The changes themselves. Raises InvalidAdjustment naming what cannot be."""
+    known = _OF_QUEUES if scope.lane is None else frozenset() if scope.gate else _OF_LANES
+    for name, value in changes.items():
+        if name not in known:
+            choices = ", ".join(sorted(known)) or "no rules of a gate"
+            raise InvalidAdjustment(f"{name} cannot be adjusted here; there are {choices}.")
+        if value is not None and not _fits(name, value):
+            raise InvalidAdjustment(f"{value!r} is no value for {name}.")
+    return dict(changes)
+
+
+def _fits(name: str, value: Any) -> bool:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if name == "paused":
+        return isinstance(value, bool)
+    if name == "priority":
+        return whole and 1 <= value <= 10
+    if name == "weight":
+        return (whole or isinstance(value, float)) and 0.001 <= value <= 1000
+    if name in _RATES:
+        return value == 0 or (isinstance(value, tuple) and len(value) == 2 and min(value) > 0)
+    return whole and value >= 0
+
+
+def pack_adjustment(scope: Scope, changes: Mapping[str, object]) -> bytes:
+    """Changes for adjust.lua; False takes one back, as does going on after a pause."""
+    checked = check_adjustment(scope, changes)
+    return _pack_map(
+        {name: False if value is None or value is False else value for name, value in checked.items()}
+    )
+
+
+def unpack_adjustments(policies: Mapping[bytes, bytes]) -> dict[Scope, dict[str, object]]:
+    found: dict[Scope, dict[str, object]] = {}
+    for field, packed in policies.items():
+        kind, _, rest = field.decode().partition(SEP)
+        if kind == "a":
+            queue, has_lane, lane = rest.partition(SEP)
+            changes = msgpack.unpackb(packed)
+            for name in _RATES:
+                if isinstance(changes.get(name), list):
+                    changes[name] = Rate(*changes[name])
+            found[Scope(queue, lane if has_lane else None)] = changes
+    return found
+
+
+def scope_key(scope: Scope) -> str:
+    """A scope's name in `rests`."""
+    if scope.lane is None:
+        return scope.queue
+    lane = f"{scope.queue}{SEP}{scope.lane}"
+    return f"{lane}{SEP}{scope.gate}" if scope.gate else lane
 
 
 def _pack(fields: list[Any]) -> bytes:
     # The old raw type serves text and bytes alike, which is all that a Lua string knows.
+    packed: bytes = msgpack.packb(fields, use_bin_type=False)
+    return packed
+
+
+def _pack_map(fields: dict[str, Any]) -> bytes:
     packed: bytes = msgpack.packb(fields, use_bin_type=False)
     return packed

@@ -1,7 +1,7 @@
 """Carries the event stream to one sink: audit rows now; callbacks, alerts and live views later.
 
-Every worker process runs one; they share the work. An event is acknowledged only after the sink has
-stored it, so a database that is away for minutes loses nothing, and at most one batch is in memory.
+Every worker process runs one for each shard; they share the work. An event is acknowledged only after the
+sink has stored it, so a database that is away for minutes loses nothing, and at most one batch is in memory.
 """
 
 import logging
@@ -27,9 +27,14 @@ class Relay(threading.Thread):
     called at the first event: a sink may be slow to import, and the worker need not wait for it."""
 
     def __init__(
-        self, store: JobStore, open_sink: Callable[[], EventSink], reader: str, consumer: str
+        self,
+        store: JobStore,
+        open_sink: Callable[[], EventSink],
+        reader: str,
+        consumer: str,
+        name: str = "",
     ) -> None:
-        super().__init__(name=f"callboard-{reader}", daemon=True)
+        super().__init__(name=f"callboard-{name or reader}", daemon=True)
         #: Events that were written to the stream but not to the sink yet, as last seen.
         self.lag = 0
         self._store = store
@@ -50,7 +55,7 @@ class Relay(threading.Thread):
             try:
                 carried = self.carry(BLOCK_MS)
                 try_again = TRY_AGAIN_FIRST_S
-                if carried < BATCH:
+                if carried < BATCH and self.lag <= carried:
                     self._stopped.wait(LINGER_S)
             except Exception as error:  # noqa: BLE001
                 # Whatever the sink's trouble is, the worker's jobs are not to pay for it.

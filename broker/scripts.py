@@ -12,9 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
+from redis.exceptions import NoPermissionError, NoScriptError, OutOfMemoryError, ResponseError
 
 from broker.keys import Keys
+from broker.lua_source import put_together
 from broker.wire import Wire
 
 LUA = Path(__file__).parent / "lua"
@@ -59,9 +60,13 @@ def load_script(name: str) -> Script:
     keys, rest_of_keys = _names(header["KEYS"])
     argv, rest_of_argv = _names(header["ARGV"])
     includes = [(LUA / "includes" / f"{part}.lua").read_text() for part in _split(header["INCLUDE"])]
-    body = "\n".join(
-        [*_locals("KEYS", keys, rest_of_keys), *_locals("ARGV", argv, rest_of_argv), *includes, text]
-    )
+    head = [f"local {argument} = ARGV[{number}]" for number, argument in enumerate(argv, start=1)]
+    # Lua indexes the repeated ones itself: KEYS[first_wake], ARGV[first_job] and so on.
+    head += [f"local first_{rest_of_keys} = {len(keys) + 1}"] if rest_of_keys else []
+    head += [f"local first_{rest_of_argv} = {len(argv) + 1}"] if rest_of_argv else []
+    names = {key: f"KEYS[{number}]" for number, key in enumerate(keys, start=1)}
+    names |= {field: str(number) for number, field in enumerate(record_fields(), start=1)}
+    body = put_together(head, includes, text, names)
     return Script(
         name=name,
         purpose=header["PURPOSE"],
@@ -118,7 +123,7 @@ class Scripts:
         source = script.source(flags=self._flags)
         try:
             self._wire.call([("SCRIPT", "LOAD", source)])
-        except OutOfMemoryError:
+        except (OutOfMemoryError, NoPermissionError):
             raise
         except ResponseError as error:
             raise ValueError(f"lua/{script.name}.lua does not load: {error}") from error
@@ -136,9 +141,8 @@ def _names(field: str) -> tuple[tuple[str, ...], str | None]:
     return tuple(names), None
 
 
-def _locals(table: str, names: tuple[str, ...], rest: str | None) -> list[str]:
-    lines = [f"local {name} = {table}[{number}]" for number, name in enumerate(names, start=1)]
-    if rest:
-        # Lua indexes the repeated ones itself: KEYS[first_wake], ARGV[first_job] and so on.
-        lines.append(f"local first_{rest} = {len(names) + 1}")
-    return lines
+def record_fields() -> tuple[str, ...]:
+    """The fields of a job's record in their order, as includes/record.lua lists them."""
+    found = re.search(r"^-- FIELDS: (.*)$", (LUA / "includes" / "record.lua").read_text(), flags=re.MULTILINE)
+    assert found is not None
+    return tuple(_split(found[1]))

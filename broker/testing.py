@@ -12,6 +12,7 @@ with inline(app.broker):                # send() runs the job at once and raises
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import dramatiq.asyncio
 from dramatiq.middleware import AsyncIO, SkipMessage
@@ -21,12 +22,13 @@ from broker.proxy import JobProxy
 from broker.verdicts import verdict_of
 from jobs.memory import MemoryStore, wall_clock_ms
 from jobs.model import Accepted, FetchRequest, Job, NewJob, Settled
-from jobs.rules import RulesOf
+from jobs.rules import QueueRules, RulesOf
 from jobs.states import JobState
 
 OWNER = "test"
 #: More runs than this in one `run_all` mean that jobs enqueue each other without end.
 MOST_RUNS = 10_000
+MOST_LISTED = 1_000_000
 
 
 class FakeJobs:
@@ -37,6 +39,7 @@ class FakeJobs:
         self._broker = broker
         self._rules_of = rules_of
         self._runs = 0
+        self._configured: dict[str, QueueRules] = {}
         self.store = MemoryStore(lambda: self._now)
 
     def queued(self, queue: str | None = None) -> list[Job]:
@@ -44,16 +47,20 @@ class FakeJobs:
         queues = self._broker.get_declared_queues() if queue is None else {queue}
         states = (JobState.WAITING, JobState.DELAYED)
         return [
-            job for name in sorted(queues) for state in states for job in self.store.list_jobs(name, state)
+            job
+            for name in sorted(queues)
+            for state in states
+            for job in self.store.list_jobs(name, state, MOST_LISTED)
         ]
 
     def advance(self, seconds: float) -> None:
-        """Move the clock: delayed jobs and retries fall due."""
+        """Move the clock: delayed jobs and retries fall due, rests end."""
         self._now += round(seconds * 1000)
 
     def run_all(self) -> int:
-        """Run everything that is due, and what it enqueues; returns the number of runs. Failures are
-        settled as in a worker (retried, dead-lettered), not raised."""
+        """Run everything that may run now, in the order of a worker, and what it enqueues; returns the
+        number of runs. Failures are settled as in a worker (retried, dead-lettered), not raised. Rates do
+        not hold anything back, because the clock stands still."""
         runs = 0
         while (proxy := self._next()) is not None:
             self.run(proxy)
@@ -71,12 +78,22 @@ class FakeJobs:
         return raised
 
     def _next(self, queues: Sequence[str] | None = None) -> JobProxy | None:
+        self._configure()
         self._runs += 1
         wanted = queues or sorted(self._broker.get_declared_queues())
-        request = FetchRequest(OWNER, str(self._runs), 1, dict.fromkeys(wanted, (1, None)))
+        request = FetchRequest(OWNER, str(self._runs), 1, dict.fromkeys(wanted, 1))
         for job in self.store.fetch(request).jobs:
             return self._broker.codec.proxy(job)
         return None
+
+    def _configure(self) -> None:
+        rules = {queue: self._rules_of(queue) for queue in self._broker.get_declared_queues()}
+        if rules != self._configured:
+            self._configured = rules
+            unhurried = {
+                queue: replace(its, rate=None, lane_rate=None, gate_rate=None) for queue, its in rules.items()
+            }
+            self.store.configure(unhurried, self._broker.weights)
 
 
 @contextmanager

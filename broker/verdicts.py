@@ -1,20 +1,24 @@
-"""What is settled for a job whose run has ended."""
+"""What is settled for a delivery that has ended, or that will not run."""
 
 from typing import Any
 
 import orjson
 from pydantic_core import to_jsonable_python
 
-from broker.options import removes_itself
+from broker.options import LONGEST_DELAY_MS, removes_itself
 from broker.proxy import JobProxy
 from jobs.backoff import Backoff
+from jobs.errors import HoldJob, JobCancelled
 from jobs.failures import describe
-from jobs.model import Outcome, Verdict
+from jobs.model import Outcome, RestScope, Verdict
 from jobs.rules import QueueRules
 
 MAX_RESULT_BYTES = 102_400
 #: The wait before the next attempt when the middleware that should have decided failed itself.
 FALLBACK_BACKOFF = Backoff("fixed", delay_ms=10_000)
+
+CANCELLED = b'{"error":{"type":"Cancelled","message":"it was cancelled while a worker had it"}}'
+INTERRUPTED = b'{"error":{"type":"Interrupted","message":"its worker was stopped while it ran"}}'
 
 
 def verdict_of(proxy: JobProxy, rules: QueueRules) -> Verdict:
@@ -34,6 +38,10 @@ def verdict_of(proxy: JobProxy, rules: QueueRules) -> Verdict:
             keep=rules.keep_completed,
             remove=removes_itself(proxy.options.get("remove_on_complete")),
         )
+    if isinstance(proxy.exception, HoldJob):
+        return held(proxy, proxy.exception)
+    if isinstance(proxy.exception, JobCancelled):
+        return cancelled(proxy)
     failure = describe(
         proxy.exception or RuntimeError("failed without saying why"),
         hide=(*proxy.args, *proxy.kwargs.values()),
@@ -50,6 +58,40 @@ def verdict_of(proxy: JobProxy, rules: QueueRules) -> Verdict:
         progress=proxy.progress,
         dead_letter=rules.dead_letter,
     )
+
+
+def held(proxy: JobProxy, wish: HoldJob) -> Verdict:
+    """It may not run now. Nothing of this delivery is counted or kept but its progress."""
+    return Verdict(
+        proxy.job.id,
+        proxy.job.token,
+        Outcome.HELD,
+        delay_ms=round(min(max(0.0, wish.seconds * 1000), LONGEST_DELAY_MS)),
+        progress=proxy.progress,
+        rests=RestScope(wish.rests),
+        reason=wish.reason,
+    )
+
+
+def cancelled(proxy: JobProxy) -> Verdict:
+    return Verdict(
+        proxy.job.id,
+        proxy.job.token,
+        Outcome.CANCELLED,
+        record=CANCELLED,
+        detail=proxy.detail,
+        progress=proxy.progress,
+    )
+
+
+def interrupted(proxy: JobProxy) -> Verdict:
+    """Cut short by a stop."""
+    return Verdict(proxy.job.id, proxy.job.token, Outcome.INTERRUPTED, record=INTERRUPTED)
+
+
+def returned(proxy: JobProxy) -> Verdict:
+    """Handed back unstarted."""
+    return Verdict(proxy.job.id, proxy.job.token, Outcome.RETURNED)
 
 
 def _result_record(result: Any) -> bytes | None:

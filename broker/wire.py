@@ -5,14 +5,23 @@ jobs' settlement. Its connections (TLS, authentication, parsing, time-outs) are 
 """
 
 import os
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
 import redis
-from redis.exceptions import ConnectionError, ResponseError, TimeoutError  # noqa: A004  Redis's own
+from redis.exceptions import (
+    AuthenticationError,
+    ConnectionError,  # noqa: A004  Redis's own
+    ResponseError,
+    TimeoutError,  # noqa: A004
+)
 
 Command = Sequence[str | bytes | int | float]
+
+#: All tries of one call together, in seconds; and how much of that is worth another try.
+CALL_LIMIT_S, SHORTEST_TRY_S = 5.4, 0.3
 
 _AWAY = (ConnectionError, TimeoutError, OSError)
 
@@ -20,37 +29,59 @@ _AWAY = (ConnectionError, TimeoutError, OSError)
 class Wire:
     """Sends commands over connections of `client`'s pool. Safe to use from many threads and after a fork.
 
-    `tries_again`: how often a call is repeated after a lost connection; every verb is idempotent.
+    `tries_again`: how often a call is repeated after a lost connection; every verb is idempotent. Where
+    another node may take over (sentinels, a cluster), it is repeated for as long as a call may last.
     """
 
     def __init__(self, client: "redis.Redis", tries_again: int = 0) -> None:
         self._pool = client.connection_pool
         self._tries_again = tries_again
+        self._patient: bool = tries_again > 0 and self._pool.connection_kwargs["find"].patient
         self._idle: deque[Any] = deque()
         self._pid = os.getpid()
 
     def call(self, commands: Sequence[Command]) -> list[Any]:
         """The replies in order. Raises the first error reply, after all commands have run."""
-        for again in range(self._tries_again, -1, -1):
+        end = time.monotonic() + CALL_LIMIT_S
+        tried = 0
+        while True:
             connection = self._take()
+            if tried:
+                connection.relax(end)
             try:
                 replies = self._exchange(connection, commands)
+            except AuthenticationError:
+                connection.disconnect()
+                raise  # it counts as a lost connection with redis-py
             except _AWAY:
                 connection.disconnect()
                 self._idle.append(connection)
-                if not again:
+                tried += 1
+                if not self._once_more(tried, end):
                     raise
             except BaseException:
                 # Something else broke in the middle: what the server still says belongs to nobody.
                 connection.disconnect()
                 raise
             else:
+                if tried:
+                    connection.relax()
                 self._idle.append(connection)
                 break
         for reply in replies:
             if isinstance(reply, ResponseError):
                 raise reply
         return replies
+
+    def _once_more(self, tried: int, end: float) -> bool:
+        if not self._patient:
+            return tried <= self._tries_again
+        # The first loss is often but an old connection; then give the others time to elect a master.
+        pause = 0.0 if tried == 1 else min(0.4, 0.025 * 2**tried)
+        if time.monotonic() + pause > end - SHORTEST_TRY_S:
+            return False
+        time.sleep(pause)
+        return True
 
     def close(self) -> None:
         while self._idle:

@@ -51,3 +51,24 @@ class RetryAfter(CallboardError):
     def __init__(self, seconds: float, message: str = "asked to come back later") -> None:
         super().__init__(message)
         self.seconds = seconds
+
+
+class HoldJob(CallboardError):
+    """Raise it from an actor or a middleware when the job may not run now: it goes back to its place, no
+    attempt is spent, and `rests` (the job, its lane or its queue) starts nothing for `seconds`."""
+
+    def __init__(self, seconds: float, reason: str, rests: str = "job") -> None:
+        if rests not in ("job", "lane", "queue"):
+            raise ValueError("rests must be job, lane or queue")
+        super().__init__(reason)
+        self.seconds = seconds
+        self.reason = reason
+        self.rests = rests
+
+
+class JobCancelled(CallboardError):
+    """Raised in an actor whose job was cancelled while it ran."""
+
+
+class InvalidAdjustment(CallboardError):
+    """This rule cannot be changed while running, or not to this value."""

@@ -12,6 +12,26 @@ from jobs.states import JobState
 
 FIRST_PRIORITY, LAST_PRIORITY, DEFAULT_PRIORITY = 1, 10, 5
 DEFAULT_ATTEMPTS = 3
+#: How long an id that has left the store is still known: for ids that were made up, and for given ones.
+MARKER_MS, GIVEN_ID_MARKER_MS = 120_000, 7 * 24 * 3_600_000
+
+
+class UniqueMode(StrEnum):
+    """What a second job with the same key does (Oban, Sidekiq and BullMQ know most of these)."""
+
+    UNTIL_STARTED = "until_started"  # is not added while the first waits
+    UNTIL_FINISHED = "until_finished"  # is not added while the first waits, runs or will be retried
+    THROTTLE = "throttle"  # is not added for `ttl_ms` after the first, whatever became of it
+    DEBOUNCE = "debounce"  # takes the place of the one that has not started
+    LATEST = "latest"  # as debounce, and never runs beside one that is active
+
+
+class Unique(NamedTuple):
+    """`key` is within tenant and actor. `ttl_ms` ends it in any case; 0: no end."""
+
+    key: str
+    mode: UniqueMode
+    ttl_ms: int = 0
 
 
 class NewJob(NamedTuple):
@@ -27,28 +47,36 @@ class NewJob(NamedTuple):
     delay_ms: int = 0  # counted from the store's clock
     run_at_ms: int | None = None  # absolute; wins over delay_ms
     dead_letter: str = "dead-letter"  # where it goes when it fails for good
+    gate: str = ""  # a resource of the tenant: its jobs can rest, and be capped, apart from the others
+    unique: Unique | None = None
+    marker_ms: int = MARKER_MS  # how long the id is known after the job has left the store
 
 
 class Accepted(NamedTuple):
-    """The answer to one enqueued job. `created` is False when the id was there already."""
+    """The answer to one enqueued job: `id` is the job there now. `created` is False when it was there
+    before, by its id or its unique key. `replaced` is the job whose place it took."""
 
     id: str
     created: bool
+    replaced: str | None = None
 
 
 class FetchRequest(NamedTuple):
     """What one worker process could start now.
 
     `token` makes a repeated fetch return the same jobs: the reply of the first may have been lost.
-    `queues` maps each queue to the jobs this process could still start of it, and to the cap over
-    all workers (None: no cap).
+    `queues` maps each queue to the jobs this process could still start of it. `credits` is free threads;
+    `ahead` is how many short jobs it would take beyond, which it gets only while no process is idle.
+    `busy` says that it holds jobs already, so that a suspect is not run beside them.
     """
 
     owner: str
     token: str
     credits: int
-    queues: Mapping[str, tuple[int, int | None]]
+    queues: Mapping[str, int]
     lease_ms: int = 15_000
+    ahead: int = 0
+    busy: bool = False
 
 
 class FetchedJob(NamedTuple):
@@ -70,12 +98,16 @@ class FetchedJob(NamedTuple):
 
 
 class Fetched(NamedTuple):
-    """`next_due` is when the earliest delayed job falls due; `more` names queues with jobs left over."""
+    """`next_due` is when the next delayed or resting job may run; `more` names queues with jobs left over
+    that may run now. `suspect`: a suspect waits and it is this process's turn to become empty for it.
+    `watch`: a queue to wake another process for, because this one was to look at `next_due` and is full."""
 
     jobs: list[FetchedJob]
     now: int
     next_due: int | None = None
     more: tuple[str, ...] = ()
+    suspect: bool = False
+    watch: str | None = None
 
 
 class Outcome(StrEnum):
@@ -87,7 +119,16 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
     RETURNED = "returned"  # handed back unstarted: the attempt is refunded
     INTERRUPTED = "interrupted"  # cut short by a stop: counted apart, the attempt is refunded
+    HELD = "held"  # may not run now: back in its place, attempt and cost refunded; a scope rests
     LOST = "lost"  # written by the store itself when a lease ran out
+
+
+class RestScope(StrEnum):
+    """What a held job makes rest."""
+
+    JOB = "job"
+    LANE = "lane"  # its tenant in this queue, or its gate when it has one
+    QUEUE = "queue"
 
 
 class Verdict(NamedTuple):
@@ -103,6 +144,25 @@ class Verdict(NamedTuple):
     dead_letter: str = ""  # name of the dead-letter queue, for FAILED; empty: the job's own
     keep: int | None = None  # completed jobs to keep in this queue; None keeps all until their age
     remove: bool = False  # a completed job leaves at once
+    rests: RestScope = RestScope.JOB  # what rests for `delay_ms`, for HELD
+    reason: str = ""  # why it rests or was cancelled, for a person
+
+
+class Scope(NamedTuple):
+    """A queue, one tenant's lane in it, or one gate of that tenant."""
+
+    queue: str
+    lane: str | None = None
+    gate: str = ""
+
+
+class Cancelled(StrEnum):
+    """What became of a wish to cancel."""
+
+    DONE = "done"  # it had not started, and will not
+    SIGNALLED = "signalled"  # it runs; its worker has been told
+    LATE = "late"  # it was settled before
+    UNKNOWN = "unknown"  # no such job
 
 
 class Settled(StrEnum):
@@ -135,6 +195,10 @@ class Job:
     finished_at: int | None
     owner: str | None
     dead_letter: str | None
+    gate: str
+    cancel_requested: bool
+    held_until: int | None  # it rests by itself until then
+    held_reason: str
     payload: bytes
     record: bytes | None
     progress: bytes | None
@@ -159,6 +223,44 @@ class QueueStats:
     retries: int = 0
     oldest_waiting_ms: int | None = None
     paused: bool = False
+    completed_per_minute: float = 0.0  # over the minute before this one and what has passed of this one
+    failed_per_minute: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LaneStats:
+    """Counts of one tenant's lane in one queue, all its gates together, exact at rest."""
+
+    queue: str
+    lane: str
+    waiting: int = 0
+    resting: int = 0
+    active: int = 0
+    delayed: int = 0
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    weight: float = 1.0
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Why a job waits. Counts are of now; what does not hold it back is None, False or empty."""
+
+    job: Job
+    queue_paused: bool = False
+    lane_paused: bool = False
+    rests_until: int | None = None  # of the nearest scope that rests; LAST_TIME: until a place is free
+    rest_scope: str = ""  # job, gate, lane, queue or share
+    rest_reason: str = ""
+    queue_cap: tuple[int, int] | None = None  # active, allowed at once
+    share_cap: tuple[int, int] | None = None
+    lane_cap: tuple[int, int] | None = None
+    gate_cap: tuple[int, int] | None = None
+    before_in_lane: int = 0  # jobs of its own lane and band that go first
+    waiting_in_queue: int = 0
+    suspect: bool = False  # it lost a lease, so it waits for a process that runs nothing else
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,14 +276,20 @@ class WorkerInfo:
     started_at: int
     lease_until: int = 0
     name: str = ""
+    actors: tuple[str, ...] = ()
+    running: int = 0
+    memory_bytes: int = 0
+    seen_at: int = 0  # the store's clock at the last heartbeat
+    readers: tuple[str, ...] | None = None  # of the event stream; None: a release that does not say
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Ages, in milliseconds, after which settled jobs of one queue leave the store."""
+    """Ages in milliseconds, and counts, past which settled jobs of one queue leave the store."""
 
     completed_ms: int = 24 * 3_600_000
     failed_ms: int = 7 * 24 * 3_600_000
+    failed_count: int | None = None
 
 
 class Event(NamedTuple):

@@ -44,7 +44,7 @@ TRANSITIONS: dict[JobState | None, frozenset[JobState | None]] = {
     ),
     JobState.COMPLETED: frozenset({None}),
     JobState.FAILED: frozenset({JobState.WAITING, None}),  # replayed, or retention
-    JobState.CANCELLED: frozenset({None}),
+    JobState.CANCELLED: frozenset({JobState.WAITING, None}),  # started again by an operator, or retention
 }
 
 

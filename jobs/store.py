@@ -1,39 +1,56 @@
 """The port of the job store: every verb, one line each. Redis and memory pass one contract suite.
 
 Each verb is atomic and idempotent: calling it again after a lost reply has the effect of one call.
+Verbs that may touch many jobs work in chunks: they say how many they did, and are called until that is 0.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from jobs.model import (
     Accepted,
+    Cancelled,
     EventBatch,
     Fetched,
     FetchRequest,
     Job,
+    LaneStats,
     NewJob,
     QueueStats,
     Retention,
+    Scope,
     Settled,
+    Standing,
     Verdict,
     WorkerInfo,
 )
+from jobs.rules import QueueRules
 from jobs.states import JobState
 
 
 class JobStore(ABC):
+    # Shards
+
+    @property
+    def shards(self) -> "Mapping[str, JobStore]":
+        """The parts that are atomic in themselves, by name. A store that is not split is its only shard."""
+        return {"main": self}
+
+    def shard_of(self, queue: str) -> str:
+        """The shard a queue is in."""
+        return "main"
+
     # Producers
 
     @abstractmethod
     def enqueue(self, jobs: Sequence[NewJob]) -> list[Accepted]:
-        """Accept jobs, all in order. An id that is there, or was settled just now, is not added again."""
+        """Accept jobs, all in order. An id that is there, or has left not long ago, is not added again."""
 
     # Workers
 
     @abstractmethod
     def fetch(self, request: FetchRequest) -> Fetched:
-        """Promote what is due, then lease up to `credits` waiting jobs to `owner`; spends an attempt each."""
+        """Lease waiting jobs that may run to `owner`, in the order of the rules; spends an attempt each."""
 
     @abstractmethod
     def settle(self, owner: str, verdicts: Sequence[Verdict]) -> list[Settled]:
@@ -66,8 +83,9 @@ class JobStore(ABC):
         """End a worker's lease on a clean stop: what it still holds is given back at once."""
 
     @abstractmethod
-    def report_progress(self, updates: Mapping[str, bytes]) -> None:
-        """Keep the latest progress of jobs, by id; ids that are gone are passed over."""
+    def report_progress(self, owner: str, updates: Mapping[str, tuple[int, bytes]]) -> None:
+        """Keep the latest progress by job id; each comes with its delivery token, and what `owner` does not
+        hold under that token any more is passed over."""
 
     # Wake-up
 
@@ -76,9 +94,86 @@ class JobStore(ABC):
         """Block until a queue of these has new work; its name, or None after the time-out."""
 
     @abstractmethod
-    def wake(self, queues: Iterable[str]) -> int:
+    def offer(self, queues: Iterable[str]) -> int:
         """Wake one waiting worker for each queue, unless a wake-up lies there that nobody has taken;
         returns how many wake-ups were sent."""
+
+    @abstractmethod
+    def listen(self, heard: Callable[[str], None], joined: Callable[[], None], timeout_ms: int) -> None:
+        """Wait up to `timeout_ms` for jobs that shall be cancelled and call `heard` with each id. `joined`
+        is called when listening begins anew: what was said before may have been missed."""
+
+    @abstractmethod
+    def cancels(self, owner: str) -> list[str]:
+        """The jobs that `owner` holds and that somebody wants cancelled."""
+
+    # Rules
+
+    @abstractmethod
+    def configure(self, rules: Mapping[str, QueueRules], weights: Mapping[str, float]) -> None:
+        """The settings' rules of queues and weights of tenants (all others: 1). Adjustments stay."""
+
+    @abstractmethod
+    def adjust(self, scope: Scope, changes: Mapping[str, object]) -> None:
+        """Change rules while running; an adjustment wins over the settings and holds until it is None again.
+
+        A queue has `paused`, `priority`, `cap`, `rate`, `lane_cap`, `lane_rate`; a lane `paused`, `weight`,
+        `cap`, `rate`. Caps are whole numbers, rates a `Rate`; 0 is "no limit" for either. What may run by
+        the new rules is woken at once. Raises InvalidAdjustment for any other name.
+        """
+
+    @abstractmethod
+    def adjustments(self) -> dict[Scope, dict[str, object]]:
+        """All that was adjusted."""
+
+    @abstractmethod
+    def rest(self, scope: Scope, for_ms: int, reason: str) -> None:
+        """Start nothing of a scope for so long; a longer rest stays as it is."""
+
+    @abstractmethod
+    def wake(self, scope: Scope) -> None:
+        """End the rest of a scope now."""
+
+    # Operators
+
+    @abstractmethod
+    def promote(self, job_ids: Sequence[str]) -> list[bool]:
+        """Let delayed jobs, and jobs held by themselves, run now; False for those that are not."""
+
+    @abstractmethod
+    def set_priority(self, job_ids: Sequence[str], priority: int) -> list[bool]:
+        """Change the priority of waiting and delayed jobs; False for the others."""
+
+    @abstractmethod
+    def cancel(self, job_ids: Sequence[str], reason: str = "") -> list[Cancelled]:
+        """Cancel jobs: at once what has not started; of what runs the worker is told."""
+
+    @abstractmethod
+    def remove(self, job_ids: Sequence[str]) -> list[bool]:
+        """Remove jobs in any state but active; False for active and unknown ones."""
+
+    @abstractmethod
+    def retry_dead(self, job_ids: Sequence[str]) -> list[bool]:
+        """Run failed and cancelled jobs again, with all their attempts; False for the others."""
+
+    @abstractmethod
+    def drain(self, queue: str, *, delayed: bool = True, limit: int = 1000) -> int:
+        """Remove waiting (and delayed) jobs of a queue, at most `limit`; returns how many."""
+
+    @abstractmethod
+    def clean(
+        self, queue: str, state: JobState, older_than_ms: int = 0, keep: int = 0, limit: int = 1000
+    ) -> int:
+        """Remove jobs of one state that have been in it longest, at most `limit`; returns how many.
+
+        Of settled jobs those that ended before `older_than_ms` ago, of waiting ones those that have waited
+        so long, of delayed ones those made so long ago; the newest `keep` stay. Active ones are refused with IllegalTransition.
+        A dead letter whose event a reader has not dealt with stays.
+        """
+
+    @abstractmethod
+    def obliterate(self, queue: str, limit: int = 1000) -> int:
+        """Remove everything of a queue but what runs, its counters and adjustments at the end; how many."""
 
     # Inspection
 
@@ -87,12 +182,27 @@ class JobStore(ABC):
         """One job, or None."""
 
     @abstractmethod
+    def standing(self, job_id: str) -> Standing | None:
+        """What stands between a job and its start."""
+
+    @abstractmethod
     def list_jobs(self, queue: str, state: JobState, limit: int = 50, offset: int = 0) -> list[Job]:
-        """Jobs of one queue and state; waiting in running order, settled ones newest first."""
+        """Jobs of one queue and state; waiting by band, lane and place, settled ones newest first."""
+
+    @abstractmethod
+    def scan(
+        self, queue: str, state: JobState, limit: int = 100, after: str = "", *, routed: bool = False
+    ) -> tuple[list[Job], str | None]:
+        """Page through jobs of one queue and state, oldest first, and where to go on (None: it was the last
+        page). `routed`, with FAILED: jobs of any queue that were routed to this dead-letter queue."""
 
     @abstractmethod
     def stats(self, queues: Sequence[str]) -> list[QueueStats]:
         """Counts of each queue."""
+
+    @abstractmethod
+    def lanes(self, queue: str, lanes: Sequence[str] | None = None, limit: int = 100) -> list[LaneStats]:
+        """Counts of these lanes of a queue; without names of up to `limit` lanes that have work."""
 
     @abstractmethod
     def workers(self) -> list[WorkerInfo]:
@@ -106,21 +216,22 @@ class JobStore(ABC):
 
     @abstractmethod
     def trim(self, retention: Mapping[str, Retention], limit: int = 1000) -> int:
-        """Remove settled jobs past their age, at most `limit`; returns how many."""
-
-    @abstractmethod
-    def flush(self, queue: str) -> int:
-        """Remove every waiting and delayed job of a queue, in chunks; returns how many."""
+        """Remove settled jobs past their age or count, at most `limit`; returns how many. A dead letter
+        stays until every reader has dealt with its event."""
 
     # Events
 
     @abstractmethod
     def read_events(self, reader: str, consumer: str, limit: int = 500, block_ms: int = 0) -> EventBatch:
-        """Next events for `reader`; consumers share them. First those that a dead consumer left behind."""
+        """About `limit` next events for `reader`; consumers share them. First those that a dead one left."""
 
     @abstractmethod
     def ack_events(self, reader: str, ids: Sequence[str]) -> None:
-        """Mark events as dealt with; what every reader has dealt with is dropped."""
+        """Mark a batch as dealt with, whole; what every reader has dealt with is dropped."""
+
+    @abstractmethod
+    def keep_readers(self, readers: Collection[str]) -> None:
+        """Forget readers that are not among these, and what was kept for them."""
 
     @abstractmethod
     def close(self) -> None:

@@ -6,6 +6,7 @@ import dramatiq
 from dramatiq import middleware
 from dramatiq.broker import MessageProxy
 
+from jobs.errors import HoldJob, JobCancelled
 from middleware.delivery import delivery
 
 
@@ -21,6 +22,8 @@ class Callbacks(middleware.Callbacks):
         exception: BaseException | None = None,
     ) -> None:
         failure = exception or delivery(message).exception
+        if isinstance(failure, HoldJob | JobCancelled):
+            return  # it will run later, or was not wanted any more
         super().after_process_message(  # type: ignore[no-untyped-call]
             broker, message, result=result, exception=failure
         )

@@ -10,12 +10,17 @@ from jobs.model import FetchedJob, Verdict
 class Reporter(Protocol):
     """Where the progress of a running job goes at once."""
 
-    def put(self, job_id: str, latest: bytes) -> None: ...
+    def put(self, job: "Delivery", latest: bytes) -> None: ...
 
 
 class Delivery(Protocol):
-    """One delivery of a job. `verdict` is what will be settled; None leaves it to what happened."""
+    """One delivery of a job. `verdict` is what will be settled; None leaves it to what happened.
 
+    `owner` is the process that holds it. `cancelled` says that somebody wants it cancelled.
+    """
+
+    owner: str
+    cancelled: bool
     queue_name: str
     actor_name: str
     message_id: str
@@ -37,6 +42,9 @@ class Delivery(Protocol):
     def stuff_exception(self, exception: BaseException) -> None: ...
 
     def fail(self) -> None: ...
+
+    def interrupt(self, kind: type[BaseException]) -> None:
+        """Raise `kind` in the actor that runs this job, and in nothing else."""
 
 
 def arguments_of(delivery: Delivery) -> tuple[object, ...]:

@@ -15,12 +15,13 @@ from dramatiq.broker import MessageProxy
 
 from jobs.errors import CallboardError
 from middleware.current import running
-from middleware.delivery import delivery
+from middleware.delivery import Delivery, delivery
 
 WRITE_EVERY_S = 0.1
 MAX_MESSAGE = 200
 
-Write = Callable[[Mapping[str, bytes]], None]
+#: Takes the owner, and by job id the delivery's token and its progress.
+Write = Callable[[str, Mapping[str, tuple[int, bytes]]], None]
 
 
 def progress(done: float, total: float = 100, message: str = "") -> None:
@@ -36,7 +37,7 @@ def progress(done: float, total: float = 100, message: str = "") -> None:
         percent = round(min(100.0, max(0.0, 100 * done / total)), 1)
         latest = {"percent": percent, "done": done, "total": total, "message": _printable(message)}
         job.progress = orjson.dumps(latest)
-        job.reporter.put(job.message_id, job.progress)
+        job.reporter.put(job, job.progress)
 
 
 def _printable(message: str) -> str:
@@ -45,7 +46,7 @@ def _printable(message: str) -> str:
 
 
 class Progress(dramatiq.Middleware):
-    """`write` keeps the latest progress of jobs by id."""
+    """`write` keeps the latest progress of jobs."""
 
     def __init__(self, write: Write) -> None:
         self._writer = _Writer(write)
@@ -66,7 +67,7 @@ class Progress(dramatiq.Middleware):
         running.set(None)
         # The last progress rides along with the settlement; a late write would be refused anyway.
         if delivery(message).progress is not None:
-            self._writer.forget(message.message_id)
+            self._writer.forget(delivery(message))
 
     def after_skip_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
         self.after_process_message(broker, message)
@@ -78,21 +79,21 @@ class _Writer:
     def __init__(self, write: Write) -> None:
         self._write = write
         self._lock = threading.Lock()
-        self._latest: dict[str, bytes] = {}
+        self._latest: dict[str, dict[str, tuple[int, bytes]]] = {}  # by owner, which is one but in tests
         self._wanted = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def put(self, job_id: str, latest: bytes) -> None:
+    def put(self, job: Delivery, latest: bytes) -> None:
         with self._lock:
-            self._latest[job_id] = latest
+            self._latest.setdefault(job.owner, {})[job.message_id] = (job.job.token, latest)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="callboard-progress", daemon=True)
                 self._thread.start()
         self._wanted.set()
 
-    def forget(self, job_id: str) -> None:
+    def forget(self, job: Delivery) -> None:
         with self._lock:
-            self._latest.pop(job_id, None)
+            self._latest.get(job.owner, {}).pop(job.message_id, None)
 
     def _run(self) -> None:
         pause = threading.Event()
@@ -102,6 +103,7 @@ class _Writer:
             with self._lock:
                 updates, self._latest = self._latest, {}
             # While the store is away newer progress follows, and the last comes with the settlement.
-            with suppress(CallboardError):
-                self._write(updates)
+            for owner, of_owner in updates.items():
+                with suppress(CallboardError):
+                    self._write(owner, of_owner)
             pause.wait(WRITE_EVERY_S)

@@ -10,7 +10,7 @@ import dramatiq
 from dramatiq.broker import MessageProxy
 
 from jobs.backoff import Backoff, BackoffType
-from jobs.errors import InvalidPayload, PermanentError, RetryAfter
+from jobs.errors import HoldJob, InvalidPayload, JobCancelled, PermanentError, RetryAfter
 from jobs.failures import describe
 from jobs.model import Outcome, Verdict
 from jobs.rules import RulesOf
@@ -18,6 +18,8 @@ from middleware.delivery import arguments_of, delivery
 
 #: The longest that another side may ask us to wait, in milliseconds.
 LONGEST_WAIT_MS = 24 * 3_600_000
+#: How a run may end that is no failure: the broker settles it as held or cancelled.
+NO_FAILURE = (HoldJob, JobCancelled)
 
 
 class Retries(dramatiq.Middleware):
@@ -54,8 +56,8 @@ class Retries(dramatiq.Middleware):
                 message.stuff_exception(error)
                 message.fail()
             return
-        if delivery(message).verdict is not None:
-            return  # a middleware nearer to the actor has decided
+        if isinstance(exception, NO_FAILURE) or delivery(message).verdict is not None:
+            return  # or a middleware nearer to the actor has decided
         running = delivery(message)
         job = running.job
         if isinstance(exception, self._permanent) or job.attempt >= job.max_attempts:

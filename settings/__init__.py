@@ -5,13 +5,13 @@ from settings.load import check_queues, load_settings
 from settings.model import Settings
 from settings.names import actor_of, queues_behind, resolve_name
 from settings.policy import Backoff, BackoffType, QueuePolicy, Retention
+from settings.redis_section import RedisSettings
 from settings.sections import (
     ApiSettings,
     DatabaseSettings,
     Mailbox,
     MiddlewareSettings,
     PayloadSettings,
-    RedisSettings,
     ReportSettings,
     Schedule,
     SentrySettings,

@@ -14,10 +14,9 @@ from settings.environment import CONFIG, read_environment
 from settings.errors import SettingsError, suggestion
 from settings.explain import explain
 from settings.model import KeyPath, Settings, overlay
+from settings.redis_section import ADDRESS_PARTS, with_absolute_files
 from settings.sections import is_loopback
 from settings.toml_file import leaves, read_toml
-
-_REDIS_PARTS = ("host", "port", "username", "password", "tls", "db")
 
 
 def load_settings(environ: Mapping[str, str] = os.environ, cwd: Path | None = None) -> Settings:
@@ -47,7 +46,7 @@ def load_settings(environ: Mapping[str, str] = os.environ, cwd: Path | None = No
 
 
 def check_queues(settings: Settings, declared: Iterable[str]) -> None:
-    """Refuse a policy for a queue that neither the catalogue nor any actor has: it is a misspelt name.
+    """Refuse a policy or shard for a queue that neither the catalogue nor any actor has: it is misspelt.
 
     Raises SettingsError with the nearest queue.
     """
@@ -56,6 +55,11 @@ def check_queues(settings: Settings, declared: Iterable[str]) -> None:
         if queue not in right:
             near = suggestion(queue, right)
             raise SettingsError(f"queues.{queue} is a policy for a queue that no actor has: {near}")
+    for shard, queues in settings.redis.shards.items():
+        for queue in queues:
+            if queue not in right:
+                near = suggestion(queue, right)
+                raise SettingsError(f"redis.shards.{shard} names {queue}, a queue that no actor has: {near}")
 
 
 def _own_tables() -> dict[str, Any]:
@@ -74,38 +78,45 @@ def _without_the_lower_address(file: dict[str, Any], above: Mapping[str, Any]) -
     given, redis = above.get("redis", {}), file.get("redis")
     if not isinstance(redis, dict) or not isinstance(given, dict):
         return file
-    dropped = ("url", *_REDIS_PARTS) if "url" in given else ("url",) if "host" in given else ()
+    dropped = ("url", *ADDRESS_PARTS) if "url" in given else ("url",) if "host" in given else ()
     return {**file, "redis": {key: value for key, value in redis.items() if key not in dropped}}
 
 
 def _from_here(tree: dict[str, Any], cwd: Path) -> dict[str, Any]:
-    """Make relative folders absolute from `cwd`."""
+    """Make relative folders and files absolute from `cwd`."""
     if isinstance(tree.get("home"), str):
         tree["home"] = str(cwd / Path(tree["home"]).expanduser())
     reports = tree.get("reports")
     if isinstance(reports, dict) and isinstance(reports.get("folder"), str) and reports["folder"]:
         tree["reports"] = {**reports, "folder": str(cwd / Path(reports["folder"]).expanduser())}
+    if isinstance(tree.get("redis"), dict):
+        tree["redis"] = with_absolute_files(tree["redis"], cwd)
     return tree
 
 
 def _refuse_open_redis(settings: Settings, sources: Mapping[KeyPath, str]) -> None:
     """In production Redis needs a password and TLS, unless it is this machine or the user allows it."""
     url = settings.redis.effective_url()
-    if settings.env != "production" or url is None or settings.redis.allow_insecure:
+    hosts = [host for host in settings.redis.hosts() if not is_loopback(host)]
+    if settings.env != "production" or url is None or settings.redis.allow_insecure or not hosts:
         return
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    lacks = [
-        word
-        for word, there in (("a password", parts.password), ("TLS", parts.scheme == "rediss"))
-        if not there
-    ]
-    if not lacks or is_loopback(host):
+    tls = parts.scheme.startswith("rediss")
+    unverified = "ssl_cert_reqs=none" in parts.query
+    needs = (
+        ("a password", parts.password),
+        ("TLS", tls),
+        ("verified certificates (no ssl_cert_reqs=none)", not (tls and unverified)),
+    )
+    lacks = [word for word, there in needs if not there]
+    if not lacks:
         return
     source = sources.get(("redis", "url")) or sources.get(("redis", "host"))
+    scheme = f"rediss{parts.scheme.removeprefix('rediss' if tls else 'redis')}"
+    host = ",".join(hosts)
     raise SettingsError(
         f"Redis at {host} ({source}) needs {' and '.join(lacks)} in production: use "
-        f"rediss://user:password@{host} or set redis.allow_insecure = true."
+        f"{scheme}://user:password@{host} or set redis.allow_insecure = true."
     )
 
 

@@ -15,13 +15,13 @@ from settings import aliases as aliases_table
 from settings import catalogue
 from settings.errors import suggestion
 from settings.policy import QueuePolicy
+from settings.redis_section import MAIN_SHARD, RedisSettings
 from settings.sections import (
     ApiSettings,
     DatabaseSettings,
     Mailbox,
     MiddlewareSettings,
     PayloadSettings,
-    RedisSettings,
     ReportSettings,
     Schedule,
     SentrySettings,
@@ -63,7 +63,7 @@ class Settings(BaseSettings):
 
     env: Literal["development", "production"] = "development"
     home: Path = CHECKOUT / ".callboard"
-    redis: RedisSettings = RedisSettings()
+    redis: RedisSettings = Field(default_factory=RedisSettings)
     database: DatabaseSettings = DatabaseSettings()
     api: ApiSettings = ApiSettings()
     workers: WorkerSettings = WorkerSettings()
@@ -143,6 +143,7 @@ class Settings(BaseSettings):
                     ("workers", "type"), f"names no worker group {word!r}; {suggestion(word, known)}"
                 )
         shares: dict[str, str] = {}
+        shards = {queue: shard for shard, queues in self.redis.shards.items() for queue in queues}
         for name, policy in self.queues.items():
             if not _QUEUE_NAME.fullmatch(name):
                 raise _disagreement(
@@ -159,6 +160,12 @@ class Settings(BaseSettings):
                         f'set it for all queues of the share, or share = "none" for one of them',
                         other=("queues", first, field),
                     )
+            if shards.get(first, MAIN_SHARD) != shards.get(name, MAIN_SHARD):
+                raise _disagreement(
+                    ("redis", "shards"),
+                    f"must have {first} and {name} together, because both share their limits as "
+                    f'{policy.share!r}; or set share = "none" for one of them',
+                )
         return self
 
     @property

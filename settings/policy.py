@@ -8,6 +8,9 @@ from settings.units import Milliseconds, OptionalCount, OptionalRate, Whole
 
 BackoffType = Literal["exponential", "fixed", "linear"]
 
+#: A job that is sent again because the answer was lost must still be known.
+SHORTEST_ID_MEMORY_MS = 120_000
+
 
 class Section(BaseModel):
     """A frozen part of the settings that refuses keys it does not know."""
@@ -28,10 +31,14 @@ class Backoff(Section):
 
 
 class Retention(Section):
-    """How long settled jobs stay in Redis; `completed_count` is per queue, `none` for no count."""
+    """How long settled jobs stay in Redis, by age and by count in each queue (`none` for no count).
+
+    The newest stay. A failed job goes only when its audit row is stored.
+    """
 
     completed_count: OptionalCount = 1_000
     completed_age_ms: Milliseconds = 24 * 3_600_000
+    failed_count: OptionalCount = None
     failed_age_ms: Milliseconds = 7 * 24 * 3_600_000
 
 
@@ -41,8 +48,15 @@ class QueuePolicy(Section):
     - `concurrency` is per worker process, `global_concurrency` over all of them (None: no cap).
     - `rate` holds over all workers, `per_worker_rate` for each process (S1 FR-046), and
       `per_resource_rate` for each provider or host that a job names while it runs.
-    - `attempts` counts executions: 3 runs at most three times.
     - Queues with the same `share` name count their concurrency and rate together.
+    - `tenant_concurrency` and `tenant_rate` hold for each tenant over all workers, `gate_concurrency` and
+      `gate_rate` for each gate of a tenant. A tenant over them rests; the others go on.
+    - `priority` is that of the queue's jobs without one, and of the queue among those of a worker.
+    - `priority_scope` "queue": a job of a lower number goes before those of all tenants; "lane": tenants
+      take turns, and the number orders the jobs of each.
+    - `fairness` is what a job costs its tenant: "jobs" 1, "time" its usual run time.
+    - `attempts` counts executions: 3 runs at most three times.
+    - `id_memory_ms` is how long an id that a caller gave is known after its job has left Redis.
     - `group` is the worker group that WORKER_TYPE selects.
     - `encryption` None follows the platform; true is refused while nothing seals payloads.
     - `payload_blob` lets a payload over the limit go to the blob store.
@@ -54,14 +68,19 @@ class QueuePolicy(Section):
     per_worker_rate: OptionalRate = None
     per_resource_rate: OptionalRate = None
     share: str | None = None
+    tenant_concurrency: OptionalCount = None
+    tenant_rate: OptionalRate = None
+    gate_concurrency: OptionalCount = None
+    gate_rate: OptionalRate = None
     attempts: Annotated[Whole, Field(ge=1)] = 3
     backoff: Backoff = Backoff()
     timeout_ms: Annotated[Milliseconds, Field(ge=1)] = 300_000
     priority: Annotated[Whole, Field(ge=1, le=10)] = 5
     priority_scope: Literal["queue", "lane"] = "queue"
-    fairness: Literal["count", "time"] = "count"
+    fairness: Literal["jobs", "time"] = "jobs"
     group: Annotated[str, Field(min_length=1)] = "primary"
     retention: Retention = Retention()
+    id_memory_ms: Annotated[Milliseconds, Field(ge=SHORTEST_ID_MEMORY_MS)] = 7 * 24 * 3_600_000
     dead_letter: Annotated[str, Field(min_length=1)] = "dead-letter"
     encryption: bool | None = None
     payload_blob: bool = False

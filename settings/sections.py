@@ -3,85 +3,15 @@
 import re
 from ipaddress import ip_address
 from typing import Annotated, Literal
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from settings.policy import Section
+from settings.redis_section import Host, Port, Text
 from settings.units import Arguments, Milliseconds, Seconds, Whole, Words, empty_map
 
-
-def _checked_host(host: str) -> str:
-    if not re.fullmatch(r"[^\s/@?#\[\]]{1,253}", host):
-        raise ValueError("must be a host name or an IP address alone")
-    return host
-
-
-Port = Annotated[Whole, Field(ge=1, le=65_535)]
-Text = Annotated[str, Field(min_length=1)]
-Host = Annotated[str, AfterValidator(_checked_host)]
 TlsMode = Literal["tls", "starttls", "none"]
-
-
-class RedisSettings(Section):
-    """Where Redis is: a URL, or host, port and the rest. Nothing set means the server of `callboard up`.
-
-    `db` is the database number and goes with `host`. `allow_insecure` lifts the rule that Redis needs a
-    password and TLS in production.
-    """
-
-    url: SecretStr | None = None
-    host: Host | None = None
-    port: Port = 6379
-    username: Text | None = None
-    password: SecretStr | None = None
-    tls: bool = False
-    db: Annotated[Whole, Field(ge=0)] = 0
-    namespace: str = "callboard"
-    allow_insecure: bool = False
-
-    @field_validator("url")
-    @classmethod
-    def _a_redis_url(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and not _is_url(url.get_secret_value(), {"redis", "rediss"}):
-            raise ValueError("must be a URL like redis://host:6379 or rediss://user:password@host:6379")
-        return url
-
-    @field_validator("namespace")
-    @classmethod
-    def _fits_into_keys(cls, name: str) -> str:
-        # Braces would move the hash tag of every key.
-        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name):
-            raise ValueError("must be 1 to 64 letters, digits, dots, hyphens and underscores")
-        return name
-
-    @model_validator(mode="after")
-    def _an_address(self) -> "RedisSettings":
-        loose = self.model_fields_set & {"port", "username", "password", "tls", "db"}
-        if loose and self.url is None and self.host is None:
-            raise ValueError(f"must name the server when {min(loose)} is set: add url or host")
-        return self
-
-    def effective_url(self) -> str | None:
-        """The URL to connect to, password and all; None when no server is configured."""
-        if self.url is not None:
-            parts = urlsplit(self.url.get_secret_value())
-            scheme = "rediss" if self.tls else parts.scheme
-            user, password = parts.username, parts.password
-            host = parts.netloc.rpartition("@")[2]
-            if password is not None:
-                return urlunsplit(parts._replace(scheme=scheme))
-            return urlunsplit(parts._replace(scheme=scheme, netloc=self._userinfo(user) + host))
-        if self.host is None:
-            return None
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        scheme = "rediss" if self.tls else "redis"
-        return f"{scheme}://{self._userinfo(None)}{host}:{self.port}/{self.db}"
-
-    def _userinfo(self, quoted_user: str | None) -> str:
-        user = quoted_user if quoted_user is not None else quote(self.username or "", safe="")
-        password = quote(self.password.get_secret_value(), safe="") if self.password else ""
-        return f"{user}{':' + password if password else ''}@" if user or password else ""
 
 
 class DatabaseSettings(Section):
@@ -246,9 +176,9 @@ class Schedule(Section):
 
 
 class TenantPolicy(Section):
-    """What one tenant gets; `weight` is its share against the others."""
+    """What one tenant gets; `weight` is its share against the others: 2 gets two jobs where 1 gets one."""
 
-    weight: Annotated[float, Field(gt=0)] = 1.0
+    weight: Annotated[float, Field(ge=0.001, le=1_000)] = 1.0
 
 
 def is_loopback(host: str) -> bool:

@@ -22,18 +22,27 @@ _DURATION = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([a-z]*)\s*", re.IG
 _RATE = re.compile(r"\s*([0-9]{1,12})\s*/\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)?\s*([a-z]+)\s*", re.IGNORECASE)
 _NO_RATE = {"", "none", "off"}
 _LONGEST_MS = 100 * 366 * 86_400_000
+#: The start of each job within a rate's time is kept.
+MOST_STARTS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """At most `count` starts in any `seconds`."""
+    """At most `count` starts in any stretch of `seconds`."""
 
     count: int
     seconds: float
 
     def __post_init__(self) -> None:
-        if self.count < 1 or not self.seconds > 0:
-            raise ValueError('must allow at least one start in more than no time, such as "10/s"')
+        if self.count < 1 or not self.seconds >= 0.001:
+            raise ValueError('must allow at least one start in at least a millisecond, such as "10/s"')
+        if self.count > MOST_STARTS:
+            raise ValueError(f'must allow at most {MOST_STARTS} starts; give a shorter time, such as "100/s"')
+
+    @property
+    def ms(self) -> int:
+        """The time in whole milliseconds."""
+        return round(self.seconds * 1_000)
 
     def __str__(self) -> str:
         for unit, ms in (("s", 1_000), ("min", 60_000), ("h", 3_600_000), ("d", 86_400_000)):

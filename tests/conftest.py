@@ -1,5 +1,6 @@
 """Fixtures that every room's tests share: one real server, and a namespace for each test."""
 
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,20 @@ from broker.connection import RedisAddress
 from broker.embedded import EmbeddedServer
 
 
+@pytest.fixture(scope="session", autouse=True)
+def server_of_choice(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """`CALLBOARD_TEST_SERVER=/path/to/redis-server` runs the tests on that server instead of the wheel's.
+
+    It becomes the first on PATH, so that the processes which the tests start find it too.
+    """
+    if chosen := os.environ.get("CALLBOARD_TEST_SERVER"):
+        folder = tmp_path_factory.mktemp("server-of-choice")
+        (folder / "valkey-server").symlink_to(Path(chosen).absolute())
+        os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
 @pytest.fixture(scope="session")
-def redis_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisAddress]:
+def redis_address(server_of_choice: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisAddress]:
     """A real server on loopback, with persistence off: no test here restarts it."""
     server = EmbeddedServer(Path(tmp_path_factory.mktemp("server")), durable=False)
     yield server.start()

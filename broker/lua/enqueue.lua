@@ -1,49 +1,69 @@
--- PURPOSE: Accept jobs in order. An id that is there, or was settled just now, is not added again.
--- KEYS: meta, payload, waiting, ready, delayed, clock, markers, sequence, events, wake...
+-- PURPOSE: Accept jobs in order. An id that is there, or is remembered, is not added again; nor is a held unique name.
+-- KEYS: jobs, meta, outcomes, progress, waiting, apart, lines, order, clocks, crowd, ready, timers, rests, policies, unique, delayed, clock, markers, running, tally, totals, expiries, events, backlog, wake...
 -- ARGV: events_cap, job...
--- RETURNS: for each job 1 (created) or 0 (the id was there)
+-- RETURNS: for each job 1 (created), 0 (the id was there), the id that holds its unique name, or an id in brackets that made way for it
 -- EVENTS: none; a job has no event before its first attempt
 -- OOM: refused
--- INCLUDE: clock, record, places, line_up
--- A job is packed as id, queue, actor, lane, priority, max attempts, delay, run at (or -1), payload, the
--- number of its queue's wake key and its dead-letter queue.
-local UNREAD, FEW = 50000, 1000
-local backlog = redis.call('XLEN', events)
-if backlog >= math.min(UNREAD, tonumber(events_cap)) then
-  if #redis.call('XINFO', 'GROUPS', events) == 0 then
+-- INCLUDE: clock, record, places, counts, lines, standing, unique, removal, replace
+-- A job is three arguments: id, packed description, payload. The description holds queue, actor, lane, gate,
+-- priority, attempts, dead-letter queue (or empty for the default), unique name, mode and ttl, memory of the
+-- id, delay, run at (or -1) and the number of its queue's wake key.
+local CHECK_EVERY = 16
+local FEW = 1000
+
+-- The stream may hold so many bytes for readers that are away; then new work is refused, never events lost.
+if now_us % CHECK_EVERY < 1 or #ARGV > 4 then
+  local first = redis.call('XRANGE', events, '-', '+', 'COUNT', 1)[1]
+  local unread = first and tonumber(redis.call('GET', backlog) or 0) - tonumber(first[2][4]) or 0
+  if unread >= tonumber(events_cap) then
+    if #redis.call('XINFO', 'GROUPS', events) > 0 then
+      return redis.error_reply('FULL the event stream holds ' .. unread .. ' bytes that no reader has dealt with')
+    end
     -- Nobody reads events here (the audit is left out), so nobody can lose them.
     redis.call('XTRIM', events, 'MAXLEN', '~', FEW)
-  elseif backlog >= tonumber(events_cap) then
-    return redis.error_reply('FULL the event stream has reached its cap; no reader keeps up with it')
   end
 end
-local count = #ARGV - first_job + 1
-local number = redis.call('INCRBY', sequence, count) - count
-local answers, woken = {}, {}
-for i = 1, count do
-  local job = cmsgpack.unpack(ARGV[first_job + i - 1])
-  local id = job[1]
-  local due = job[8] >= 0 and job[8] or now + job[7]
-  local marked = redis.call('ZSCORE', markers, id)
-  if (marked and tonumber(marked) > now) or redis.call('HEXISTS', meta, id) == 1 then
-    answers[i] = 0
+
+-- The usual case is written out, because a function of an include costs as much as three commands when it
+-- is made: a plain job with a new id goes into a line that is awake.
+local answers, woken, bands = {}, {}, {}
+for a = first_job, #ARGV, 3 do
+  local id, description = ARGV[a], cmsgpack.unpack(ARGV[a + 1])
+  local queue, run_at = description[1], description[13]
+  local place = now_us + #answers
+  local due = run_at >= 0 and run_at or now + description[12]
+  if due <= now then due = 0 elseif due > LAST_TIME then due = LAST_TIME end
+  bands[queue] = bands[queue] or redis.call('HEXISTS', policies, 'b' .. SEP .. queue)
+  local band = bands[queue] == 1 and 0 or description[5]
+  local creation = struct.pack(PREFIX, place, due, band, #ARGV[a + 1]) .. ARGV[a + 1] .. ARGV[a + 2]
+  local answer, goes_in = 1, false
+  local known = redis.call('ZSCORE', markers, id)
+  if (known and tonumber(known) > now) or redis.call('HSETNX', jobs, id, creation) == 0 then
+    answer = 0
+  elseif description[8] == '' then
+    goes_in = true
   else
-    local record = { 'waiting', job[2], job[3], job[4], job[5], number + i, now, job[6], 0, 0, now, 0, 0, 0, '', 0, 0, 0, job[11] }
-    redis.call('HSET', payload, id, job[9])
-    if due > now then
-      local head = redis.call('ZSCORE', clock, job[2])
-      postpone(record, id, due)
-      -- Idle workers sleep until the earliest due time they know of: a new earliest must wake one.
-      if not head or due < tonumber(head) then woken[job[10]] = true end
-    else
-      line_up(record, id)
-      woken[job[10]] = true
-    end
-    save_record(id, record)
-    answers[i] = 1
+    answer, goes_in = claim_unique(description[8], id, description[9], description[10])
   end
+  if goes_in and due > 0 then
+    local head = redis.call('ZSCORE', clock, queue)
+    redis.call('ZADD', delayed, 0, timed_place(queue, due, id))
+    redis.call('ZADD', clock, 'LT', due, queue)
+    count(queue, description[3], 'delayed', 1)
+    -- Idle workers sleep until the earliest due time they know of: a new earliest must wake one.
+    if not head or due < tonumber(head) then woken[queue] = description[14] end
+  elseif goes_in then
+    local name = description[4] == '' and description[3] or description[3] .. GATE_MARK .. description[4]
+    local line = queue .. SEP .. string.format('%02d', band) .. SEP .. name
+    redis.call('ZADD', waiting, 0, line .. SEP .. string.format('%02d%013x', description[5], place) .. SEP .. id)
+    local n = redis.call('HINCRBY', lines, line, 1)
+    if n == 1 or n > RESTING then joined_line(line, n) end
+    if not woken[queue] and redis.call('ZSCORE', ready, queue) then woken[queue] = description[14] end
+  end
+  answers[#answers + 1] = answer
 end
-for index in pairs(woken) do
+if books then write_counts() end
+for _, index in pairs(woken) do
   local wake = KEYS[first_wake + index - 1]
   if redis.call('LLEN', wake) == 0 then redis.call('LPUSH', wake, 1) end
 end

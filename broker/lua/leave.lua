@@ -1,31 +1,43 @@
 -- PURPOSE: End a worker's lease on a clean stop. What it still holds is back in its place, unspent.
--- KEYS: meta, waiting, ready, delayed, clock, active, held, leases, workers, requests
+-- KEYS: jobs, meta, waiting, apart, lines, order, clocks, crowd, ready, timers, rests, asleep, running, starts, policies, unique, delayed, clock, held, leases, workers, requests, idle, turns, completed, failed, cancelled, dead, tally, totals, expiries, events, backlog, outcomes
 -- ARGV: owner, most
 -- RETURNS: how many jobs were given back (call again while it is `most`), then the queues that have work again
--- EVENTS: none; what was not started leaves no attempt
+-- EVENTS: `cancelled` for what was to be cancelled; what was not started leaves no attempt
 -- OOM: allowed
--- INCLUDE: clock, record, places, line_up
+-- INCLUDE: clock, record, places, counts, lines, standing, limits, unique, settlement, news, farewell
+local CANCELLED = '{"error":{"type":"Cancelled","message":"cancelled"}}'
 local queues = {}
 local members = redis.call('ZRANGEBYLEX', held, first_of(owner), last_of(owner), 'LIMIT', 0, most)
 for _, member in ipairs(members) do
   local id = id_of(member)
   local record = load_record(id)
-  redis.call('ZREM', held, member)
-  if record then
-    redis.call('ZREM', active, active_place(record, id))
-    record[OWNER] = ''
+  if record and record[STATE] == 'active' and record[OWNER] == owner then
+    release(record, id)
     record[ATTEMPTS] = record[ATTEMPTS] - 1
     record[SETTLED] = record[DELIVERIES]
-    line_up(record, id)
+    take_out_of_rates(record, id)
+    refund(record)
+    retake_unique(record, id)
+    if record[CANCEL] == 1 then
+      local started = record[STARTED]
+      redis.call('HSET', outcomes, id, CANCELLED)
+      finish(record, id, 'cancelled')
+      tell(record, id, 'cancelled', record[ATTEMPTS] + 1, record[DELIVERIES], owner, record[READY], started, '')
+    else
+      line_up(record, id)
+    end
     save_record(id, record)
     queues[record[QUEUE]] = true
+  else
+    leaving[#leaving + 1] = member
   end
 end
+write_releases()
 if #members < tonumber(most) then
-  redis.call('ZREM', leases, owner)
-  redis.call('HDEL', workers, owner)
-  redis.call('HDEL', requests, owner)
+  forget_worker(owner)
 end
-local reply = { #members }
-for queue in pairs(queues) do reply[#reply + 1] = queue end
-return reply
+publish_news()
+write_counts()
+local answer = { #members }
+for queue in pairs(queues) do answer[#answer + 1] = queue end
+return answer

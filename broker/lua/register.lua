@@ -5,6 +5,6 @@
 -- EVENTS: none
 -- OOM: allowed
 -- INCLUDE: clock
-redis.call('HSET', workers, owner, info)
+redis.call('HSET', workers, owner, string.format('%013d', now) .. info, '', now)
 redis.call('ZADD', leases, now + tonumber(lease_ms), owner)
 return now

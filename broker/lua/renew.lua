@@ -1,5 +1,5 @@
 -- PURPOSE: Prolong the lease of all jobs of a worker process at once.
--- KEYS: leases
+-- KEYS: leases, workers
 -- ARGV: owner, lease_ms
 -- RETURNS: 1, or 0 when the lease was reclaimed before
 -- EVENTS: none
@@ -7,4 +7,5 @@
 -- INCLUDE: clock
 if not redis.call('ZSCORE', leases, owner) then return 0 end
 redis.call('ZADD', leases, now + tonumber(lease_ms), owner)
+redis.call('HSET', workers, '', now)
 return 1

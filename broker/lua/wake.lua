@@ -1,15 +1,10 @@
--- PURPOSE: Wake one waiting worker for each queue, unless a wake-up is already on its way.
--- KEYS: wake...
--- ARGV:
--- RETURNS: how many wake-ups were sent
+-- PURPOSE: End the rest of a queue, lane or gate now.
+-- KEYS: policies, waiting, lines, order, clocks, crowd, ready, timers, rests, running, tally, totals, expiries
+-- ARGV: scope
+-- RETURNS: 1
 -- EVENTS: none
 -- OOM: allowed
--- INCLUDE:
-local sent = 0
-for i = first_wake, #KEYS do
-  if redis.call('LLEN', KEYS[i]) == 0 then
-    redis.call('LPUSH', KEYS[i], 1)
-    sent = sent + 1
-  end
-end
-return sent
+-- INCLUDE: clock, places, counts, lines, resting
+end_rest(scope)
+write_counts()
+return 1

@@ -1,10 +1,15 @@
 """A job on its way in, in the store, and on its way out."""
 
+import orjson
+
 from jobs.model import FetchedJob, Job, NewJob
 from jobs.states import JobState
 
+LAST_TIME = 9_999_999_999_999
 
-def new_job(new: NewJob, now: int, due: int) -> Job:
+
+def new_job(new: NewJob, now: int) -> Job:
+    due = new.run_at_ms if new.run_at_ms is not None else now + new.delay_ms
     delayed = due > now
     return Job(
         id=new.id,
@@ -19,12 +24,16 @@ def new_job(new: NewJob, now: int, due: int) -> Job:
         lost_leases=0,
         interruptions=0,
         created_at=now,
-        due_at=due if delayed else None,
+        due_at=min(due, LAST_TIME) if delayed else None,
         ready_at=None if delayed else now,
         started_at=None,
         finished_at=None,
         owner=None,
         dead_letter=None,
+        gate=new.gate,
+        cancel_requested=False,
+        held_until=None,
+        held_reason="",
         payload=new.payload,
         record=None,
         progress=None,
@@ -47,3 +56,8 @@ def as_fetched(job: Job) -> FetchedJob:
         ready_at=job.ready_at or 0,
         started_at=job.started_at or 0,
     )
+
+
+def failure(kind: str, message: str) -> bytes:
+    """The record of a job that no actor ended."""
+    return orjson.dumps({"error": {"type": kind, "message": message}})

@@ -1,39 +1,44 @@
-"""The verbs of the in-memory store, under one lock.
+"""The in-memory store: every verb of the port, under one lock.
 
 The clock is handed in, so that a test moves time instead of waiting for it.
 """
 
 import threading
 import time
-from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
-from jobs.memory.forms import as_fetched, new_job
-from jobs.memory.shelf import Record, Shelf
-from jobs.memory.stream import Stream
+from jobs.memory import inspection, operators, settling
+from jobs.memory.fetching import fetch, may_run
+from jobs.memory.forms import new_job
+from jobs.memory.limits import Rest
+from jobs.memory.shelf import Record
+from jobs.memory.state import State
+from jobs.memory.timing import look_at_the_clock, soonest
 from jobs.model import (
     Accepted,
+    Cancelled,
     EventBatch,
     Fetched,
-    FetchedJob,
     FetchRequest,
     Job,
+    LaneStats,
     NewJob,
-    Outcome,
     QueueStats,
     Retention,
+    Scope,
     Settled,
+    Standing,
+    UniqueMode,
     Verdict,
     WorkerInfo,
 )
+from jobs.rules import QueueRules
 from jobs.states import JobState
 from jobs.store import JobStore
 
-INTERRUPTED_NOT_BEFORE_MS = 2_000
-MAX_INTERRUPTIONS = 10
-MARKER_MS = 120_000
-LEASE_LOST = b'{"error":{"type":"LeaseLost","message":"the worker died while it ran this job"}}'
+NEWEST_WINS = (UniqueMode.DEBOUNCE, UniqueMode.LATEST)
 
 
 def wall_clock_ms() -> int:
@@ -44,250 +49,210 @@ class MemoryStore(JobStore):
     """Keeps everything in this process. `clock` returns milliseconds since 1970."""
 
     def __init__(self, clock: Callable[[], int] = wall_clock_ms) -> None:
-        self._clock = clock
         self._changed = threading.Condition(threading.RLock())
-        self._shelf = Shelf()
-        self._stream = Stream()
-        self._workers: dict[str, WorkerInfo] = {}
-        self._leases: dict[str, int] = {}
-        self._requests: dict[str, tuple[str, list[str]]] = {}
-        self._markers: OrderedDict[str, int] = OrderedDict()
-        self._totals: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+        self._state = State(clock)
+        self._offers: set[str] = set()
+        self._signals: list[str] = []  # jobs that shall be cancelled, since the beginning
+        self._heard: dict[int, int] = {}  # by listening thread: how many of the signals
+
+    @contextmanager
+    def _step(self) -> Iterator[State]:
+        """One verb: nobody else changes anything, and time stands still."""
+        with self._changed:
+            self._state.begin()
+            yield self._state
+            self._state.end()
+            self._changed.notify_all()
 
     # Producers
 
     def enqueue(self, jobs: Sequence[NewJob]) -> list[Accepted]:
-        with self._changed:
-            accepted = [self._enqueue_one(job) for job in jobs]
-            self._changed.notify_all()
-            return accepted
-
-    def _enqueue_one(self, new: NewJob) -> Accepted:
-        now = self._clock()
-        if self._shelf.get(new.id) or self._markers.get(new.id, 0) > now:
-            return Accepted(new.id, created=False)
-        due = new.run_at_ms if new.run_at_ms is not None else now + new.delay_ms
-        self._shelf.add(new_job(new, now, due), new.dead_letter)
-        return Accepted(new.id, created=True)
+        with self._step() as state:
+            return [_enqueue_one(state, job, index) for index, job in enumerate(jobs)]
 
     # Workers
 
     def fetch(self, request: FetchRequest) -> Fetched:
-        with self._changed:
-            now, shelf = self._clock(), self._shelf
-            for record in shelf.fall_due(now):
-                shelf.move(record, JobState.WAITING, new_place=True, due_at=None, ready_at=record.job.due_at)
-            self._leases[request.owner] = now + request.lease_ms
-            token, ids = self._requests.get(request.owner, ("", []))
-            if token == request.token:
-                held = [found.job for job_id in ids if (found := shelf.get(job_id))]
-                again = [as_fetched(job) for job in held if job.owner == request.owner]
-                return Fetched(again, now, shelf.next_due())
-            jobs = self._take(request, now)
-            self._requests[request.owner] = (request.token, [job.id for job in jobs])
-            more = tuple(queue for queue, share in request.queues.items() if self._more(queue, share[1]))
-            return Fetched(jobs, now, shelf.next_due(), more)
-
-    def _take(self, request: FetchRequest, now: int) -> list[FetchedJob]:
-        taken: list[FetchedJob] = []
-        shelf = self._shelf
-        for queue in list(shelf.turns):
-            share, cap = request.queues.get(queue, (0, None))
-            if cap is not None:
-                share = min(share, cap - shelf.count(queue, JobState.ACTIVE))
-            share = min(share, request.credits - len(taken), shelf.count(queue, JobState.WAITING))
-            for _ in range(share):
-                record = shelf.first_waiting(queue)
-                shelf.move(
-                    record,
-                    JobState.ACTIVE,
-                    attempts=record.job.attempts + 1,
-                    deliveries=record.job.deliveries + 1,
-                    owner=request.owner,
-                    started_at=now,
-                )
-                taken.append(as_fetched(record.job))
-            if share > 0:
-                shelf.served(queue)
-        return taken
-
-    def _more(self, queue: str, cap: int | None) -> bool:
-        """Whether jobs are left over that a cap over all workers does not hold back."""
-        held_back = cap is not None and self._shelf.count(queue, JobState.ACTIVE) >= cap
-        return self._shelf.waits(queue) and not held_back
+        with self._step() as state:
+            return fetch(state, request)
 
     def settle(self, owner: str, verdicts: Sequence[Verdict]) -> list[Settled]:
-        with self._changed:
-            answers = [self._settle_one(owner, verdict) for verdict in verdicts]
-            self._changed.notify_all()
-            return answers
-
-    def _settle_one(self, owner: str, verdict: Verdict) -> Settled:
-        record = self._shelf.get(verdict.id)
-        if record is None:
-            return Settled.REPEATED if verdict.id in self._markers else Settled.REFUSED
-        job = record.job
-        if job.deliveries != verdict.token or job.state is not JobState.ACTIVE or job.owner != owner:
-            return Settled.REPEATED if record.settled_token == verdict.token else Settled.REFUSED
-        record.settled_token = verdict.token
-        now = self._clock()
-        if verdict.progress is not None:
-            self._shelf.amend(record, progress=verdict.progress)
-        if verdict.record is not None or verdict.outcome is Outcome.COMPLETED:
-            self._shelf.amend(record, record=verdict.record)
-        self._apply(record, verdict, now)
-        if verdict.outcome is not Outcome.RETURNED:
-            self._stream.append(job, verdict, record.job.state, now)
-        if verdict.outcome is Outcome.COMPLETED and verdict.remove:
-            self._remove(job.id, now)
-        if verdict.outcome is Outcome.COMPLETED and verdict.keep is not None:
-            for old in self._shelf.jobs(job.queue, JobState.COMPLETED)[verdict.keep :]:
-                self._remove(old.id, now)
-        return Settled.STORED
-
-    def _apply(self, record: Record, verdict: Verdict, now: int) -> None:
-        job = record.job
-        match verdict.outcome:
-            case Outcome.COMPLETED | Outcome.CANCELLED:
-                self._finish(record, JobState(verdict.outcome.value), now)
-            case Outcome.FAILED:
-                self._finish(record, JobState.FAILED, now, verdict.dead_letter)
-            case Outcome.RETRY:
-                self._totals[job.queue]["retries"] += 1
-                self._put_back(record, now, verdict.delay_ms)
-            case Outcome.RETURNED:
-                self._shelf.amend(record, attempts=job.attempts - 1)
-                self._put_back(record, now, verdict.delay_ms, keep_place=True)
-            case Outcome.INTERRUPTED if job.interruptions + 1 >= MAX_INTERRUPTIONS:
-                self._finish(record, JobState.FAILED, now, verdict.dead_letter)
-            case Outcome.INTERRUPTED:
-                self._shelf.amend(record, attempts=job.attempts - 1, interruptions=job.interruptions + 1)
-                self._put_back(record, now, max(verdict.delay_ms, INTERRUPTED_NOT_BEFORE_MS))
-            case Outcome.LOST:
-                raise ValueError("only the store itself says that a lease was lost")
-
-    def _finish(self, record: Record, state: JobState, now: int, dead_letter: str | None = None) -> None:
-        where = (dead_letter or record.dead_letter) if state is JobState.FAILED else None
-        self._shelf.move(record, state, finished_at=now, owner=None, dead_letter=where)
-        self._totals[record.job.queue][state] += 1
-
-    def _put_back(self, record: Record, now: int, delay_ms: int, *, keep_place: bool = False) -> None:
-        if delay_ms > 0:
-            self._shelf.move(record, JobState.DELAYED, due_at=now + delay_ms, ready_at=None, owner=None)
-        elif keep_place:
-            self._shelf.move(record, JobState.WAITING, owner=None)
-        else:
-            self._shelf.move(record, JobState.WAITING, new_place=True, ready_at=now, owner=None)
+        with self._step() as state:
+            return settling.settle(state, owner, verdicts)
 
     def owned(self, owner: str) -> dict[str, int]:
-        with self._changed:
-            return {record.job.id: record.job.deliveries for record in self._shelf.held_by(owner)}
+        with self._step() as state:
+            return {record.job.id: record.job.deliveries for record in state.shelf.held_by(owner)}
 
     def register(self, worker: WorkerInfo, lease_ms: int) -> None:
-        with self._changed:
-            self._workers[worker.owner] = worker
-            self._leases[worker.owner] = self._clock() + lease_ms
+        with self._step() as state:
+            state.workers.infos[worker.owner] = replace(worker, seen_at=state.now)
+            state.workers.prolong(worker.owner, lease_ms, state.now)
 
     def renew(self, owner: str, lease_ms: int) -> bool:
-        with self._changed:
-            if owner not in self._leases:
+        with self._step() as state:
+            if owner not in state.workers.leases:
                 return False
-            self._leases[owner] = self._clock() + lease_ms
+            state.workers.prolong(owner, lease_ms, state.now)
             return True
 
     def reclaim(self, max_lost: int, limit: int = 100) -> int:
-        with self._changed:
-            now, reclaimed = self._clock(), 0
-            for owner in [owner for owner, until in self._leases.items() if until <= now]:
-                for record in self._shelf.held_by(owner)[: limit - reclaimed]:
-                    self._lose(record, max_lost, now)
-                    reclaimed += 1
-                if not self._shelf.held_by(owner):
-                    self._forget(owner)
-            self._changed.notify_all()
+        with self._step() as state:
+            reclaimed = settling.reclaim(state, max_lost, limit)
+            self._offers |= {queue for queue, suspects in state.suspects.items() if suspects and reclaimed}
             return reclaimed
 
-    def _lose(self, record: Record, max_lost: int, now: int) -> None:
-        job = record.job
-        lost = job.lost_leases + 1
-        self._shelf.amend(record, lost_leases=lost)
-        if lost >= max_lost or job.attempts >= job.max_attempts:
-            self._shelf.amend(record, record=LEASE_LOST)
-            self._finish(record, JobState.FAILED, now)
-        else:
-            # The sequence stays: the job is back at the head of its lane.
-            self._shelf.move(record, JobState.WAITING, ready_at=now, owner=None)
-        self._stream.append(job, Verdict(job.id, job.deliveries, Outcome.LOST), record.job.state, now)
-
     def leave(self, owner: str) -> None:
-        with self._changed:
-            held = [record.job for record in self._shelf.held_by(owner)]
-            self.settle(owner, [Verdict(job.id, job.deliveries, Outcome.RETURNED) for job in held])
-            self._forget(owner)
+        with self._step() as state:
+            settling.leave(state, owner)
 
-    def _forget(self, owner: str) -> None:
-        self._leases.pop(owner, None)
-        self._workers.pop(owner, None)
-        self._requests.pop(owner, None)
-
-    def report_progress(self, updates: Mapping[str, bytes]) -> None:
-        with self._changed:
-            for job_id, progress in updates.items():
-                record = self._shelf.get(job_id)
-                if record is not None and record.job.state is JobState.ACTIVE:
-                    self._shelf.amend(record, progress=progress)
+    def report_progress(self, owner: str, updates: Mapping[str, tuple[int, bytes]]) -> None:
+        with self._step() as state:
+            for job_id, (token, progress) in updates.items():
+                record = state.shelf.get(job_id)
+                if record is not None and record.job.owner == owner and record.job.deliveries == token:
+                    state.shelf.amend(record, progress=progress)
 
     # Wake-up
 
     def wait_for_work(self, queues: Collection[str], timeout_ms: int) -> str | None:
+        deadline = time.monotonic() + timeout_ms / 1000
         with self._changed:
-            self._changed.wait_for(lambda: any(map(self._shelf.waits, queues)), timeout_ms / 1000)
-            return next(filter(self._shelf.waits, queues), None)
+            while (found := self._work_for(queues)) is None and (left := deadline - time.monotonic()) > 0:
+                due = soonest(self._state)
+                until_due = left if due is None else max(0.001, (due[0] - self._state.now) / 1000)
+                self._changed.wait(min(left, until_due))
+            return found
 
-    def wake(self, queues: Iterable[str]) -> int:
+    def _work_for(self, queues: Collection[str]) -> str | None:
+        self._state.begin()
+        look_at_the_clock(self._state)
+        for queue in queues:
+            if queue in self._offers or may_run(self._state, queue):
+                self._offers.discard(queue)
+                return queue
+        return None
+
+    def offer(self, queues: Iterable[str]) -> int:
+        with self._step():
+            new = set(queues) - self._offers
+            self._offers |= new
+            return len(new)
+
+    def listen(self, heard: Callable[[str], None], joined: Callable[[], None], timeout_ms: int) -> None:
+        me = threading.get_ident()
         with self._changed:
-            self._changed.notify_all()
-            return len(list(queues))
+            new = me not in self._heard
+            position = self._heard.setdefault(me, len(self._signals))
+        if new:
+            joined()
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._signals) > position, timeout_ms / 1000)
+            signals = self._signals[position:]
+            self._heard[me] = len(self._signals)
+        for job_id in signals:
+            heard(job_id)
+
+    def cancels(self, owner: str) -> list[str]:
+        with self._step() as state:
+            held = [record.job for record in state.shelf.held_by(owner)]
+            return [job.id for job in held if job.cancel_requested]
+
+    # Rules
+
+    def configure(self, rules: Mapping[str, QueueRules], weights: Mapping[str, float]) -> None:
+        with self._step() as state:
+            state.policies.configure(rules, weights)
+
+    def adjust(self, scope: Scope, changes: Mapping[str, object]) -> None:
+        with self._step() as state:
+            operators.adjust(state, scope, changes)
+
+    def adjustments(self) -> dict[Scope, dict[str, object]]:
+        with self._step() as state:
+            return {scope: dict(changes) for scope, changes in state.policies.adjusted.items()}
+
+    def rest(self, scope: Scope, for_ms: int, reason: str) -> None:
+        with self._step() as state:
+            state.rest(scope, Rest(state.now + for_ms, reason))
+
+    def wake(self, scope: Scope) -> None:
+        with self._step() as state:
+            state.end_rest(scope)
+
+    # Operators
+
+    def promote(self, job_ids: Sequence[str]) -> list[bool]:
+        with self._step() as state:
+            return operators.promote(state, job_ids)
+
+    def set_priority(self, job_ids: Sequence[str], priority: int) -> list[bool]:
+        with self._step() as state:
+            return operators.set_priority(state, job_ids, priority)
+
+    def cancel(self, job_ids: Sequence[str], reason: str = "") -> list[Cancelled]:
+        with self._step() as state:
+            return operators.cancel(state, job_ids, reason, self._signals.append)
+
+    def remove(self, job_ids: Sequence[str]) -> list[bool]:
+        with self._step() as state:
+            return operators.remove(state, job_ids)
+
+    def retry_dead(self, job_ids: Sequence[str]) -> list[bool]:
+        with self._step() as state:
+            return operators.retry_dead(state, job_ids)
+
+    def drain(self, queue: str, *, delayed: bool = True, limit: int = 1000) -> int:
+        with self._step() as state:
+            return operators.drain(state, queue, delayed, limit)
+
+    def clean(
+        self, queue: str, state: JobState, older_than_ms: int = 0, keep: int = 0, limit: int = 1000
+    ) -> int:
+        with self._step() as held:
+            return operators.clean(held, queue, state, older_than_ms, keep, limit)
+
+    def obliterate(self, queue: str, limit: int = 1000) -> int:
+        with self._step() as state:
+            return operators.obliterate(state, queue, limit)
 
     # Inspection
 
     def get(self, job_id: str) -> Job | None:
-        with self._changed:
-            record = self._shelf.get(job_id)
+        with self._step() as state:
+            record = state.shelf.get(job_id)
             return record.job if record else None
 
+    def standing(self, job_id: str) -> Standing | None:
+        with self._step() as state:
+            record = state.shelf.get(job_id)
+            return inspection.standing(state, record) if record else None
+
     def list_jobs(self, queue: str, state: JobState, limit: int = 50, offset: int = 0) -> list[Job]:
-        with self._changed:
-            return self._shelf.jobs(queue, state)[offset : offset + limit]
+        with self._step() as held:
+            return inspection.list_jobs(held, queue, state, limit, offset)
+
+    def scan(
+        self, queue: str, state: JobState, limit: int = 100, after: str = "", *, routed: bool = False
+    ) -> tuple[list[Job], str | None]:
+        with self._step() as held:
+            return inspection.scan(held, queue, state, limit, after, routed)
 
     def stats(self, queues: Sequence[str]) -> list[QueueStats]:
-        with self._changed:
-            return [self._stats_of(queue) for queue in queues]
+        with self._step() as state:
+            return [inspection.stats_of(state, queue) for queue in queues]
 
-    def _stats_of(self, queue: str) -> QueueStats:
-        shelf, totals = self._shelf, self._totals[queue]
-        ready = [job.ready_at or 0 for job in shelf.jobs(queue, JobState.WAITING)]
-        return QueueStats(
-            queue=queue,
-            waiting=shelf.count(queue, JobState.WAITING),
-            active=shelf.count(queue, JobState.ACTIVE),
-            delayed=shelf.count(queue, JobState.DELAYED),
-            blocked=shelf.count(queue, JobState.BLOCKED),
-            completed=shelf.count(queue, JobState.COMPLETED),
-            failed=shelf.count(queue, JobState.FAILED),
-            cancelled=shelf.count(queue, JobState.CANCELLED),
-            dead_letters=sum(job.dead_letter == queue for job in shelf.all_jobs()),
-            completed_total=totals["completed"],
-            failed_total=totals["failed"],
-            retries=totals["retries"],
-            oldest_waiting_ms=max(0, self._clock() - min(ready)) if ready else None,
-        )
+    def lanes(self, queue: str, lanes: Sequence[str] | None = None, limit: int = 100) -> list[LaneStats]:
+        with self._step() as state:
+            return inspection.lanes(state, queue, lanes, limit)
 
     def workers(self) -> list[WorkerInfo]:
-        with self._changed:
-            now = self._clock()
-            alive = [(o, until) for o, until in self._leases.items() if until > now and o in self._workers]
-            return [replace(self._workers[owner], lease_until=until) for owner, until in alive]
+        with self._step() as state:
+            infos, leases = state.workers.infos, state.workers.leases
+            alive = [
+                (owner, until) for owner, until in leases.items() if until > state.now and owner in infos
+            ]
+            return [replace(infos[owner], lease_until=until) for owner, until in alive]
 
     def ping(self) -> None:
         return
@@ -295,43 +260,51 @@ class MemoryStore(JobStore):
     # Retention
 
     def trim(self, retention: Mapping[str, Retention], limit: int = 1000) -> int:
-        with self._changed:
-            now, old = self._clock(), []
-            for job in self._shelf.all_jobs():
-                keep = retention.get(job.queue)
-                if keep is None or job.finished_at is None or not job.state.settled:
-                    continue
-                age = keep.failed_ms if job.state is JobState.FAILED else keep.completed_ms
-                if job.finished_at <= now - age:
-                    old.append(job.id)
-            for job_id in old[:limit]:
-                self._remove(job_id, now)
-            return min(len(old), limit)
-
-    def _remove(self, job_id: str, now: int) -> None:
-        self._shelf.remove(job_id)
-        self._markers[job_id] = now + MARKER_MS
-        while self._markers and next(iter(self._markers.values())) <= now:
-            self._markers.popitem(last=False)
-
-    def flush(self, queue: str) -> int:
-        with self._changed:
-            pending = (JobState.WAITING, JobState.DELAYED)
-            gone = [job.id for state in pending for job in self._shelf.jobs(queue, state)]
-            for job_id in gone:
-                self._shelf.remove(job_id)
-            return len(gone)
+        with self._step() as state:
+            return operators.trim(state, retention, limit)
 
     # Events
 
     def read_events(self, reader: str, consumer: str, limit: int = 500, block_ms: int = 0) -> EventBatch:
         with self._changed:
-            self._changed.wait_for(lambda: self._stream.has_news(reader), block_ms / 1000)
-            return self._stream.read(reader, limit)
+            self._state.begin()
+            stream = self._state.stream
+            self._changed.wait_for(lambda: stream.has_news(reader, self._state.now), block_ms / 1000)
+            return stream.read(reader, consumer, limit, self._state.now)
 
     def ack_events(self, reader: str, ids: Sequence[str]) -> None:
-        with self._changed:
-            self._stream.acknowledge(reader, ids)
+        with self._step() as state:
+            state.stream.acknowledge(reader, ids)
+
+    def keep_readers(self, readers: Collection[str]) -> None:
+        with self._step() as state:
+            state.stream.keep_readers(readers)
 
     def close(self) -> None:
         return
+
+
+def _enqueue_one(state: State, new: NewJob, index: int) -> Accepted:
+    place = state.next_place(index)
+    if state.shelf.known(new.id, state.now):
+        return Accepted(new.id, created=False)
+    replaced = None
+    if new.unique is not None and (holder := state.unique.holder(new, state.now)) is not None:
+        if new.unique.mode not in NEWEST_WINS:
+            return Accepted(holder, created=False)
+        replaced = _make_way(state, holder)
+    state.unique.take(new, state.now)
+    record = Record(new_job(new, state.now), new, place, new.dead_letter)
+    state.shelf.add(record)
+    if record.job.state is JobState.WAITING:
+        state.line_up(record)
+    return Accepted(new.id, created=True, replaced=replaced)
+
+
+def _make_way(state: State, job_id: str) -> str | None:
+    """The newest of one unique name wins: the job that has not started yet leaves."""
+    record = state.shelf.get(job_id)
+    if record is None or record.suspect or record.job.state not in operators.UNSTARTED:
+        return None
+    state.remove(record)
+    return job_id

@@ -1,10 +1,26 @@
 """The event stream of the in-memory store, with readers that each get everything."""
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
-from jobs.model import Event, EventBatch, Job, Verdict
-from jobs.states import JobState
+from jobs.model import Event, EventBatch
+
+#: A reader that keeps events longer than this is taken for dead; another takes them over.
+READER_IDLE_MS = 30_000
+#: Without a reader the stream is cut to so many when it has come to the limit.
+UNREAD, FEW = 50_000, 1_000
+
+
+class Given(NamedTuple):
+    event: Event
+    consumer: str
+    at: int
+
+
+class Reader:
+    def __init__(self) -> None:
+        self.position = 0
+        self.pending: dict[int, Given] = {}
 
 
 class Stream:
@@ -12,51 +28,60 @@ class Stream:
 
     def __init__(self) -> None:
         self._events: list[Event] = []
-        self._pending: dict[str, dict[str, Event]] = defaultdict(dict)
-        self._position: dict[str, int] = defaultdict(int)
+        self._readers: dict[str, Reader] = {}
         self._last = 0
 
-    def append(self, job: Job, verdict: Verdict, state: JobState, now: int) -> None:
-        """`job` as it was while it ran; `state` is what follows."""
+    def append(self, event: Event) -> int:
+        """Number the event and keep it; returns the number."""
         self._last += 1
-        self._events.append(
-            Event(
-                id=str(self._last),
-                job_id=job.id,
-                queue=job.queue,
-                actor=job.actor,
-                lane=job.lane,
-                outcome=verdict.outcome,
-                state=state,
-                attempt=job.attempts,
-                token=verdict.token,
-                owner=job.owner or "",
-                created_at=job.created_at,
-                ready_at=job.ready_at or 0,
-                started_at=job.started_at or 0,
-                finished_at=now,
-                detail=verdict.detail,
-            )
-        )
+        self._events.append(event._replace(id=str(self._last)))
+        if len(self._events) >= UNREAD and not self._readers:
+            del self._events[:-FEW]
+        return self._last
 
-    def has_news(self, reader: str) -> bool:
-        return bool(self._pending[reader]) or self._position[reader] < self._last
+    def has_news(self, reader: str, now: int) -> bool:
+        known = self._readers.get(reader, Reader())
+        return known.position < self._last or any(map(_left_behind(now), known.pending.values()))
 
-    def read(self, reader: str, limit: int) -> EventBatch:
-        """First what was read and not acknowledged, else what is new."""
-        events = list(self._pending[reader].values())[:limit]
+    def read(self, reader: str, consumer: str, limit: int, now: int) -> EventBatch:
+        """First what a dead consumer has left, else what is new."""
+        known = self._readers.setdefault(reader, Reader())
+        left = list(filter(_left_behind(now), known.pending.values()))
+        events = [given.event for given in left[:limit]]
         if not events:
-            events = [event for event in self._events if int(event.id) > self._position[reader]][:limit]
-            self._pending[reader].update({event.id: event for event in events})
+            events = [event for event in self._events if int(event.id) > known.position][:limit]
             if events:
-                self._position[reader] = int(events[-1].id)
-        unread = self._last - self._position[reader]
-        return EventBatch(events, lag=unread + len(self._pending[reader]))
+                known.position = int(events[-1].id)
+        known.pending |= {int(event.id): Given(event, consumer, now) for event in events}
+        unread = self._last - known.position
+        return EventBatch(events, lag=unread + len(known.pending))
 
     def acknowledge(self, reader: str, ids: Sequence[str]) -> None:
         """Drop what every reader has dealt with."""
+        known = self._readers.setdefault(reader, Reader())
         for event_id in ids:
-            self._pending[reader].pop(event_id, None)
-        done = min(self._position.values(), default=0)
-        waiting = {event_id for events in self._pending.values() for event_id in events}
-        self._events = [event for event in self._events if int(event.id) > done or event.id in waiting]
+            known.pending.pop(int(event_id), None)
+        self._drop()
+
+    def keep_readers(self, readers: Collection[str]) -> None:
+        self._readers = {name: reader for name, reader in self._readers.items() if name in readers}
+        self._drop()
+
+    def dealt_with(self, event: int) -> bool:
+        """Whether no reader needs this event any more."""
+        return event < self._needed_from()
+
+    def _needed_from(self) -> int:
+        return min(
+            (min(reader.pending, default=reader.position + 1) for reader in self._readers.values()),
+            default=self._last + 1,
+        )
+
+    def _drop(self) -> None:
+        if self._readers:
+            needed_from = self._needed_from()
+            self._events = [event for event in self._events if int(event.id) >= needed_from]
+
+
+def _left_behind(now: int):  # type: ignore[no-untyped-def]
+    return lambda given: given.at + READER_IDLE_MS <= now

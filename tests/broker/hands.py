@@ -44,6 +44,7 @@ class Hands:
         chores: Callable[[float], float] = no_chores,
         lease_ms: int = 60_000,
     ) -> None:
+        """Serves `queues` of a store that is not split."""
         self.started: list[JobProxy] = []
         self.when: dict[str, float] = {}
         self.holdings = Holdings(threads, rules)
@@ -82,10 +83,11 @@ class Hands:
     def stop(self) -> None:
         self.exchange.stop_fetching()
         self.listener.stop()
-        self.exchange.end(5.0)
+        self.exchange.end()
+        self.exchange.ended(5.0)
         if self.listener.is_alive():
             self.exchange.hungry.set()
-            self._store.wake(self._queues)  # ends its blocking call
+            self._store.offer(self._queues)  # ends its blocking call
             self.listener.join(6.0)
 
 

@@ -1,47 +1,60 @@
-"""Random steps on the memory store and on Redis, side by side: after each they say the same.
+"""Random steps on the memory store and on Redis, side by side, with time as a variable: after each step
+they say the same, and a full count of Redis' keys finds each job in one place and each counter true.
 
-After each step every job on Redis is in exactly one set, and the counts equal a full count.
+The memory store checks each move of a job against the table of transitions, so what both do is legal.
+CALLBOARD_MODEL_EXAMPLES makes the run longer (`make chaos`).
 """
 
+import os
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import orjson
 import redis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from broker.connection import RedisAddress
-from broker.redis_store import RedisStore
 from jobs.memory import MemoryStore
-from jobs.model import Event, FetchedJob, FetchRequest, Job, NewJob, Outcome, Retention, Verdict
+from jobs.model import (
+    FetchedJob,
+    FetchRequest,
+    Job,
+    NewJob,
+    Outcome,
+    Retention,
+    Scope,
+    Verdict,
+    WorkerInfo,
+)
+from jobs.rules import QueueRules
 from jobs.states import JobState
+from jobs.store import JobStore
+from tests.broker import model
 from tests.broker.census import check_census
+from tests.broker.model import DEAD, GATES, LANES, LEASE_MS, LETTERS, OWNERS, QUEUES, SHORT_LEASE_MS
+from tests.contract.clock import Clock, redis_store_with
 
-QUEUES = ("email", "email-sync")
-DEAD = "dead-letter"
-LONG, LONGER = 600_000, 1_200_000  # never over while a test runs
-queues = st.sampled_from(QUEUES)
-owners = st.sampled_from(["w1", "w2", "doomed"])
-ids = st.sampled_from([f"job-{n}" for n in range(8)])
-ends = st.sampled_from([outcome for outcome in Outcome if outcome is not Outcome.LOST])
+EXAMPLES = int(os.environ.get("CALLBOARD_MODEL_EXAMPLES", "40"))
+STEPS = 40
+CLEANABLE = [state for state in JobState if state is not JobState.ACTIVE]
 
 
 class BothStores(RuleBasedStateMachine):
-    """Redis' clock cannot be moved, so delays and leases are either over at once or for ever."""
-
     def __init__(self, address: RedisAddress) -> None:
         super().__init__()
-        self.now = 1_800_000_000_000
         self.address = address
-        self.memory = MemoryStore(lambda: self.now)
-        self.redis = RedisStore(lambda: address, f"model-{uuid.uuid4().hex[:12]}")
+        self.clock = Clock()
+        self.memory = MemoryStore(self.clock)
+        self.redis = redis_store_with(self.clock, address, f"model-{uuid.uuid4().hex[:12]}")
         self.client = redis.Redis.from_url(address.url)
+        self.known = list(model.IDS)
         self.deliveries: list[tuple[str, FetchedJob]] = []
-        self.requests: list[FetchRequest] = []
+        self.requests: dict[str, FetchRequest] = {}
+        self.readers: tuple[str, ...] = ("audit",)
+        self.changed = True
 
     def teardown(self) -> None:
         keys = list(self.client.scan_iter(match=f"{self.redis.keys.namespace}:*", count=1000))
@@ -50,225 +63,287 @@ class BothStores(RuleBasedStateMachine):
         self.client.close()
         self.redis.close()
 
-    # Steps
+    def both(self, verb: Callable[[JobStore], Any]) -> Any:
+        """Do the same on both, a millisecond later than the last; returns what both answered."""
+        self.clock.advance(1)
+        self.changed = True
+        ours, theirs = verb(self.redis), verb(self.memory)
+        assert ours == theirs
+        return ours
+
+    def ids(self, picks: Sequence[int]) -> list[str]:
+        """Jobs that were enqueued lately, or long ago."""
+        return [self.known[-1 - pick % len(self.known)] for pick in picks]
+
+    # Time and rules
+
+    @initialize(rules=model.some_rules, weights=model.some_weights, readers=st.booleans())
+    def configure(self, rules: dict[str, QueueRules], weights: dict[str, float], readers: bool) -> None:
+        self.both(lambda store: store.configure(rules, weights))
+        self.readers = ("audit", "alerts") if readers else ("audit",)
+
+    @rule(ms=st.sampled_from([1, 6, 500, 1_500, model.WINDOW_MS, 15_000, 31_000, 61_000, 130_000]))
+    def time_goes_by(self, ms: int) -> None:
+        self.clock.advance(ms)
+
+    @rule(adjustment=model.adjustments)
+    def adjust(self, adjustment: tuple[Scope, dict[str, object]]) -> None:
+        self.both(lambda store: store.adjust(*adjustment))
+
+    @rule(scope=model.scopes, ms=st.sampled_from([0, 1_000, 20_000]))
+    def rest_or_wake(self, scope: Scope, ms: int) -> None:
+        if ms:
+            self.both(lambda store: store.rest(scope, ms, "out of order"))
+        else:
+            self.both(lambda store: store.wake(scope))
+
+    # Producers
+
+    @rule(jobs=st.lists(model.new_jobs, min_size=1, max_size=6))
+    def enqueue(self, jobs: Sequence[NewJob]) -> None:
+        self.both(lambda store: store.enqueue(jobs))
+
+    @rule(job=model.new_jobs, number=st.integers(4, 50), by=st.integers(1, 5), alike=st.booleans())
+    def enqueue_a_crowd(self, job: NewJob, number: int, by: int, alike: bool) -> None:
+        """Of many lanes, gates and bands, so that order is at stake; or all alike."""
+        jobs = []
+        for n in range(0, number * by, by):
+            new = job._replace(id=f"{self.clock.now}-{n}", unique=None, run_at_ms=None)
+            if not alike:
+                lane, gate, priority = LANES[n % 3], GATES[n // 3 % 4], (5, 5, 1, 9)[n // 5 % 4]
+                new = new._replace(lane=lane, gate=gate, priority=priority)
+            jobs.append(new)
+        self.both(lambda store: store.enqueue(jobs))
+        self.known += [new.id for new in jobs]
+
+    # Workers
 
     @rule(
-        chosen=st.lists(ids, min_size=1, max_size=4),
-        queue=queues,
-        priority=st.integers(1, 10),
-        attempts=st.integers(1, 3),
-        delay=st.sampled_from([0, 0, 0, LONG, LONGER]),
-        run_at=st.sampled_from([None, None, 1]),
-        lane=st.sampled_from(["", "acme", "zeta"]),
+        owner=model.owners,
+        credits=st.sampled_from([0, 1, 3, 10, 50]),
+        rooms=st.dictionaries(model.queues, st.sampled_from([0, 1, 3, 40]), min_size=1),
+        ahead=st.sampled_from([0, 0, 2]),
+        busy=st.booleans(),
+        lease=st.sampled_from([LEASE_MS, SHORT_LEASE_MS]),
     )
-    def enqueue(
-        self,
-        chosen: Sequence[str],
-        queue: str,
-        priority: int,
-        attempts: int,
-        delay: int,
-        run_at: int | None,
-        lane: str,
+    def fetch(
+        self, owner: str, credits: int, rooms: dict[str, int], ahead: int, busy: bool, lease: int
     ) -> None:
-        jobs = [
-            NewJob(job_id, queue, "actor", job_id.encode(), priority, attempts, lane, delay, run_at)
-            for job_id in chosen
-        ]
-        self.step()
-        assert self.redis.enqueue(jobs) == self.memory.enqueue(jobs)
+        self.ask(FetchRequest(owner, str(self.clock.now), credits, rooms, lease, ahead, busy))
 
-    @rule(
-        owner=owners,
-        queue=queues,
-        credits=st.integers(1, 4),
-        share=st.integers(1, 3),
-        cap=st.sampled_from([None, None, 1, 2]),
-    )
-    def fetch(self, owner: str, queue: str, credits: int, share: int, cap: int | None) -> None:
-        self.ask(FetchRequest(owner, uuid.uuid4().hex, credits, {queue: (share, cap)}, lease_of(owner)))
+    @rule(owner=model.owners, credits=st.integers(1, 8), busy=st.booleans())
+    def fetch_from_all(self, owner: str, credits: int, busy: bool) -> None:
+        self.ask(self.request(owner, credits, busy))
 
-    @rule(owner=owners, cap=st.sampled_from([None, 1]))
-    def fetch_from_all(self, owner: str, cap: int | None) -> None:
-        shares = dict.fromkeys(QUEUES, (3, cap))
-        self.ask(FetchRequest(owner, uuid.uuid4().hex, 6, shares, lease_of(owner)))
+    def request(self, owner: str, credits: int, busy: bool) -> FetchRequest:
+        return FetchRequest(owner, str(self.clock.now), credits, dict.fromkeys(QUEUES, 9), LEASE_MS, 0, busy)
 
-    @rule(pick=st.integers(0, 1_000))
-    def fetch_again(self, pick: int) -> None:
+    @rule(owner=model.owners)
+    def fetch_again(self, owner: str) -> None:
         """The reply was lost, and the process has asked for nothing else since."""
-        last = {request.owner: request for request in self.requests}
-        if last:
-            self.ask(list(last.values())[pick % len(last)])
+        if owner in self.requests:
+            self.ask(self.requests[owner])
 
-    def ask(self, request: FetchRequest) -> None:
-        self.step()
-        ours, theirs = self.redis.fetch(request), self.memory.fetch(request)
-        for queue in QUEUES:
-            assert [told(job) for job in ours.jobs if job.queue == queue] == [
-                told(job) for job in theirs.jobs if job.queue == queue
-            ]
-        assert set(ours.more) == set(theirs.more)
-        assert (ours.next_due is None) == (theirs.next_due is None)
-        self.requests.append(request)
-        self.deliveries += [(request.owner, job) for job in ours.jobs]
+    def ask(self, request: FetchRequest) -> list[FetchedJob]:
+        fetched = self.both(lambda store: _in_one_order(store.fetch(request)))
+        self.requests[request.owner] = request
+        self.deliveries += [(request.owner, job) for job in fetched.jobs]
+        jobs: list[FetchedJob] = fetched.jobs
+        return jobs
 
     @rule(
-        picks=st.lists(st.tuples(st.integers(0, 1_000), ends), min_size=1, max_size=4),
-        delay=st.sampled_from([0, LONG]),
-        record=st.sampled_from([None, b'{"result":1}']),
-        progress=st.sampled_from([None, b'{"percent":100}']),
-        keep=st.sampled_from([None, None, 0, 2]),
+        owner=model.owners,
+        jobs=st.integers(2, 25),
+        credits=st.sampled_from([1, 1, 3]),
+        took=st.sampled_from([0, 30, 250]),
+        outcome=st.sampled_from([Outcome.COMPLETED, Outcome.COMPLETED, Outcome.RETURNED, Outcome.RETRY]),
+    )
+    def work(self, owner: str, jobs: int, credits: int, took: int, outcome: Outcome) -> None:
+        """Fetch and settle, again and again; the last ones stay in hand."""
+        held: list[FetchedJob] = []
+        for n in range(jobs):
+            ended = [Verdict(job.id, job.token, outcome if n % 2 else Outcome.COMPLETED) for job in held]
+            self.clock.advance(took)
+            self.both(lambda store, ended=ended: store.settle(owner, ended))
+            held = self.ask(self.request(owner, credits, False))
+
+    @rule(
+        picks=st.lists(st.tuples(st.integers(0, 1_000), model.verdicts), min_size=1, max_size=4),
         newest=st.booleans(),
     )
-    def settle(
-        self,
-        picks: Sequence[tuple[int, Outcome]],
-        delay: int,
-        record: bytes | None,
-        progress: bytes | None,
-        keep: int | None,
-        newest: bool,
-    ) -> None:
+    def settle(self, picks: Sequence[tuple[int, Verdict]], newest: bool) -> None:
         """Of one owner's deliveries, old and new: late and repeated settlements too."""
         if not self.deliveries:
             return
         known = self.deliveries[-4:] if newest else self.deliveries
         owner = known[picks[0][0] % len(known)][0]
         mine = [job for who, job in known if who == owner]
-        chosen = [(mine[pick % len(mine)], outcome) for pick, outcome in picks]
-        verdicts = [
-            Verdict(job.id, job.token, outcome, delay, record, b'{"reason":"x"}', progress, DEAD, keep)
-            for job, outcome in chosen
-        ]
-        self.step()
-        assert self.redis.settle(owner, verdicts) == self.memory.settle(owner, verdicts)
+        chosen = [(mine[pick % len(mine)], verdict) for pick, verdict in picks]
+        verdicts = [verdict._replace(id=job.id, token=job.token) for job, verdict in chosen]
+        self.both(lambda store: store.settle(owner, verdicts))
 
-    @rule(pick=st.integers(0, 1_000), outcome=ends)
-    def settle_what_another_holds(self, pick: int, outcome: Outcome) -> None:
+    @rule(owner=model.owners, verdict=model.verdicts)
+    def settle_all_it_holds(self, owner: str, verdict: Verdict) -> None:
+        held = self.both(lambda store: sorted(store.owned(owner).items()))
+        verdicts = [verdict._replace(id=job_id, token=token) for job_id, token in held]
+        self.both(lambda store: store.settle(owner, verdicts))
+
+    @rule(pick=st.integers(0, 1_000), outcome=model.ends, percent=st.integers(0, 99))
+    def settle_and_report_what_another_holds(self, pick: int, outcome: Outcome, percent: int) -> None:
         if self.deliveries:
-            _, job = self.deliveries[pick % len(self.deliveries)]
-            verdict = Verdict(job.id, job.token, outcome)
-            self.step()
-            assert self.redis.settle("thief", [verdict]) == self.memory.settle("thief", [verdict])
+            owner, job = self.deliveries[pick % len(self.deliveries)]
+            self.both(lambda store: store.settle("thief", [Verdict(job.id, job.token, outcome)]))
+            updates = {job.id: (job.token, b"%d" % percent), "unknown": (1, b"")}
+            self.both(lambda store: store.report_progress(owner, updates))
 
-    @rule(max_lost=st.integers(1, 3))
-    def reclaim(self, max_lost: int) -> None:
-        self.step()
-        assert self.redis.reclaim(max_lost) == self.memory.reclaim(max_lost)
+    @rule(max_lost=st.integers(1, 3), limit=st.sampled_from([1, 100]))
+    def reclaim(self, max_lost: int, limit: int) -> None:
+        self.both(lambda store: store.reclaim(max_lost, limit))
 
-    @rule(owner=owners)
-    def leave(self, owner: str) -> None:
-        self.step()
-        self.redis.leave(owner)
-        self.memory.leave(owner)
+    @rule(owner=model.owners, max_lost=st.integers(2, 4), takes=st.integers(0, 3))
+    def a_worker_dies(self, owner: str, max_lost: int, takes: int) -> None:
+        """The others renew; its lease runs out."""
+        self.ask(self.request(owner, takes, False))
+        for _ in range(LEASE_MS // 9_000 + 1):
+            self.clock.advance(9_000)
+            for other in OWNERS:
+                if other != owner:
+                    self.both(lambda store, other=other: store.renew(other, LEASE_MS))
+        self.both(lambda store: store.reclaim(max_lost))
 
-    @rule(owner=st.sampled_from(["w1", "w2"]))
-    def renew(self, owner: str) -> None:
-        assert self.redis.renew(owner, LONG) == self.memory.renew(owner, LONG)
+    @rule(owner=model.owners, leaves=st.booleans())
+    def come_or_leave(self, owner: str, leaves: bool) -> None:
+        worker = WorkerInfo(owner, "host", 1, "0.1.0", 8, QUEUES, started_at=0)
+        if leaves:
+            self.both(lambda store: store.leave(owner))
+        else:
+            self.both(lambda store: store.register(worker, LEASE_MS))
 
-    @rule(chosen=st.lists(ids, max_size=3), percent=st.integers(0, 99))
-    def report_progress(self, chosen: Sequence[str], percent: int) -> None:
-        updates = dict.fromkeys(chosen, b"%d" % percent)
-        self.redis.report_progress(updates)
-        self.memory.report_progress(updates)
+    # Operators and readers
 
-    @rule(queue=queues)
-    def flush(self, queue: str) -> None:
-        self.step()
-        assert self.redis.flush(queue) == self.memory.flush(queue)
+    @rule(
+        verb=st.sampled_from(["promote", "cancel", "cancel", "remove", "retry_dead", "set_priority"]),
+        picks=model.picks,
+        priority=st.integers(1, 10),
+    )
+    def operate(self, verb: str, picks: Sequence[int], priority: int) -> None:
+        more = (priority,) if verb == "set_priority" else ()
+        self.both(lambda store: getattr(store, verb)(self.ids(picks), *more))
 
-    @rule(queue=queues, completed=st.sampled_from([0, LONG]), failed=st.sampled_from([0, LONG]))
-    def trim(self, queue: str, completed: int, failed: int) -> None:
-        rules = {queue: Retention(completed, failed)}
-        self.step()
-        assert self.redis.trim(rules) == self.memory.trim(rules)
+    @rule(owner=model.owners, outcome=model.ends)
+    def cancel_what_runs(self, owner: str, outcome: Outcome) -> None:
+        held = self.both(lambda store: sorted(store.owned(owner).items()))[:3]
+        self.both(lambda store: store.cancel([job_id for job_id, _ in held], "not wanted"))
+        verdicts = [Verdict(job_id, token, outcome) for job_id, token in held[:2]]
+        self.both(lambda store: store.settle(owner, verdicts))
+
+    @rule(
+        verb=st.sampled_from(["drain", "clean", "obliterate", "trim"]),
+        queue=model.queues,
+        state=st.sampled_from(CLEANABLE),
+        age=st.sampled_from([0, 2, 30_000]),
+        keep=st.sampled_from([None, 0, 1]),
+    )
+    def tidy(self, verb: str, queue: str, state: JobState, age: int, keep: int | None) -> None:
+        match verb:
+            case "drain":
+                self.both(lambda store: store.drain(queue, delayed=age > 0))
+            case "clean":
+                self.both(lambda store: store.clean(queue, state, age, (keep or 0) if state.settled else 0))
+            case "obliterate":
+                self.both(lambda store: store.obliterate(queue))
+            case _:
+                self.both(lambda store: store.trim({queue: Retention(age, age, keep)}))
+
+    @rule(pick=st.integers(0, 3))
+    def read_events(self, pick: int) -> None:
+        if pick == 3:
+            self.readers = ("audit",)
+            self.both(lambda store: store.keep_readers(["audit"]))
+        reader, told = self.readers[pick % len(self.readers)], []
+        for store in (self.redis, self.memory):
+            events = store.read_events(reader, "model", limit=100_000).events
+            told.append([event._replace(id="") for event in events])
+            store.ack_events(reader, [event.id for event in events])
+        assert told[0] == told[1]
+
+    @rule(picks=model.picks, queue=model.queues, state=st.sampled_from(JobState), limit=st.integers(1, 7))
+    def look(self, picks: Sequence[int], queue: str, state: JobState, limit: int) -> None:
+        for job_id in self.ids(picks):
+            self.both(lambda store, job_id=job_id: store.standing(job_id))
+        self.both(lambda store: list(_paged(store, queue, state, limit)))
 
     # After each step
 
     @invariant()
-    def both_know_the_same_jobs(self) -> None:
-        for number in range(8):
-            ours, theirs = self.redis.get(f"job-{number}"), self.memory.get(f"job-{number}")
-            assert (ours and seen(ours)) == (theirs and seen(theirs))
-        for owner in ("w1", "w2", "doomed"):
-            assert self.redis.owned(owner) == self.memory.owned(owner)
-
-    @invariant()
-    def both_list_them_in_the_same_order(self) -> None:
+    def they_say_the_same(self) -> None:
+        if not self.changed:
+            return
         for queue in QUEUES:
             for state in JobState:
-                ours = [job.id for job in self.redis.list_jobs(queue, state)]
-                theirs = [job.id for job in self.memory.list_jobs(queue, state)]
-                if state is JobState.ACTIVE:
-                    ours, theirs = sorted(ours), sorted(theirs)
-                assert ours == theirs, (queue, state)
-
-    @invariant()
-    def both_told_the_same_events(self) -> None:
-        told = []
-        for store in (self.redis, self.memory):
-            events = store.read_events("audit", "model").events
-            store.ack_events("audit", [event.id for event in events])
-            told.append(sorted(map(noted, events)))
-        assert told[0] == told[1]
+                ours = _by_id(self.redis.list_jobs(queue, state, limit=500), state)
+                assert ours == _by_id(self.memory.list_jobs(queue, state, limit=500), state), (queue, state)
+            assert self.redis.lanes(queue, LANES) == self.memory.lanes(queue, LANES)
+            assert sorted(self.redis.lanes(queue), key=str) == sorted(self.memory.lanes(queue), key=str)
+        for owner in OWNERS:
+            assert self.redis.owned(owner) == self.memory.owned(owner)
+            assert sorted(self.redis.cancels(owner)) == sorted(self.memory.cancels(owner))
+        assert self.redis.adjustments() == self.memory.adjustments()
+        assert sorted(self.redis.workers(), key=str) == sorted(self.memory.workers(), key=str)
+        inside = model.inside_redis(self.redis, self.client, self.clock)
+        assert inside == model.inside_memory(self.memory, self.clock)
 
     @invariant()
     def counts_equal_a_full_count(self) -> None:
-        ours, theirs = self.redis.stats([*QUEUES, DEAD]), self.memory.stats([*QUEUES, DEAD])
-        assert [counted(row) for row in ours] == [counted(row) for row in theirs]
-        census = check_census(self.address, self.redis.keys)
+        if not self.changed:
+            return
+        self.changed = False
+        names = [*QUEUES, DEAD, LETTERS]
+        ours, theirs = self.redis.stats(names), self.memory.stats(names)
+        assert [_without_age(row) for row in ours] == [_without_age(row) for row in theirs]
+        for row, exact in zip(ours, theirs, strict=True):
+            # Which of the jobs in lines that rest is the oldest is not looked for.
+            assert (row.oldest_waiting_ms is None) == (exact.oldest_waiting_ms is None)
+            if row.oldest_waiting_ms is not None and exact.oldest_waiting_ms is not None:
+                assert row.oldest_waiting_ms <= exact.oldest_waiting_ms
+                assert row.resting or row.oldest_waiting_ms == exact.oldest_waiting_ms
+        census = check_census(self.address, self.redis.keys, self.clock.now)
         told = Counter({(row.queue, state): getattr(row, state) for row in ours for state in JobState})
         assert +told == census
-
-    def step(self) -> None:
-        """Move both clocks by at least a millisecond."""
-        self.now += 1
-        before = self.client.time()
-        while self.client.time() < (before[0], before[1] + 1_000):
-            pass
 
 
 def test_both_stores_agree_after_every_step(redis_address: RedisAddress) -> None:
     run_state_machine_as_test(
-        lambda: BothStores(redis_address),
+        lambda: BothStores(redis_address),  # type: ignore[arg-type]  a factory will do
         settings=settings(
-            max_examples=60,
-            stateful_step_count=30,
+            max_examples=EXAMPLES,
+            stateful_step_count=STEPS,
             deadline=None,
             database=None,
-            phases=[Phase.generate],  # thirty steps are short enough to read as they are
+            phases=[Phase.generate],  # a failure is read as it is: making it smaller takes minutes
             suppress_health_check=list(HealthCheck),
         ),
     )
 
 
-def lease_of(owner: str) -> int:
-    return 0 if owner == "doomed" else LONG
+def _in_one_order(fetched: Any) -> Any:
+    """The queues with work left come in any order."""
+    return fetched._replace(more=tuple(sorted(fetched.more)))
 
 
-def told(job: FetchedJob) -> tuple[Any, ...]:
-    return tuple(value for name, value in zip(job._fields, job, strict=True) if not name.endswith("_at"))
+def _by_id(jobs: list[Job], state: JobState) -> list[Job]:
+    """What runs comes in any order, all else in the same."""
+    return sorted(jobs, key=lambda job: job.id) if state is JobState.ACTIVE else jobs
 
 
-def seen(job: Job) -> dict[str, Any]:
-    """All that is told of a job, but of its times only whether they are there."""
-    fields: dict[str, Any] = {name: getattr(job, name) for name in Job.__slots__}
-    for name in fields:
-        if name.endswith("_at"):
-            fields[name] = fields[name] is not None
-    error = orjson.loads(job.record).get("error") if job.record else None
-    return fields | {"record": error["type"]} if error else fields
+def _without_age(row: Any) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in row.__slots__ if name != "oldest_waiting_ms"}
 
 
-def noted(event: Event) -> tuple[Any, ...]:
-    times = (event.created_at, event.ready_at, event.started_at, event.finished_at)
-    assert times == tuple(sorted(times)), event
-    return tuple(
-        value > 0 if name.endswith("_at") else value
-        for name, value in zip(event._fields[1:], event[1:], strict=True)
-    )
-
-
-def counted(row: Any) -> dict[str, Any]:
-    fields = {name: getattr(row, name) for name in row.__slots__}
-    return fields | {"oldest_waiting_ms": row.oldest_waiting_ms is not None}
+def _paged(store: JobStore, queue: str, state: JobState, limit: int) -> Any:
+    mark: str | None = ""
+    while mark is not None:
+        page, mark = store.scan(queue, state, limit, mark)
+        assert len(page) <= limit or state is JobState.ACTIVE
+        if state is not JobState.ACTIVE:
+            yield from (job.id for job in page)

@@ -56,7 +56,7 @@ def test_a_worker_gets_the_same_as_an_inspector() -> None:
     codec, store = Codec(), MemoryStore()
     message = a_message(1, account="a1")
     store.enqueue([NewJob("job-1", "email-sync", "email_sync", codec.encode(message))])
-    (fetched,) = store.fetch(FetchRequest("w", "t", 1, {"email-sync": (1, None)})).jobs
+    (fetched,) = store.fetch(FetchRequest("w", "t", 1, {"email-sync": 1})).jobs
     proxy = codec.proxy(fetched)
 
     assert (proxy.args, proxy.kwargs, proxy.options) == ((1,), {"account": "a1"}, {"user_id": "ada"})

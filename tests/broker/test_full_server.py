@@ -6,7 +6,6 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-import broker.redis_store
 from broker.connection import RedisAddress
 from broker.embedded import EmbeddedServer
 from broker.redis_store import RedisStore
@@ -26,14 +25,15 @@ def own_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisAddre
     server.stop()
 
 
-@pytest.fixture(params=["flags", "6.2"])
+@pytest.fixture(params=["as found", "6.2"])
 def own_store(
     request: pytest.FixtureRequest, own_address: RedisAddress, namespace: str
 ) -> Iterator[RedisStore]:
-    """Once with the script flags of Redis 7, once as Redis 6.2 needs it."""
+    """Once as the server's version wants it (script flags from Redis 7 on), once as Redis 6.2 needs it."""
     store = RedisStore(lambda: own_address, namespace)
     store.ping()
-    store._open().scripts._flags = request.param == "flags"
+    if request.param == "6.2":
+        store._link._open().scripts._flags = False
     yield store
     store.close()
 
@@ -43,7 +43,7 @@ def jobs(*ids: str) -> list[NewJob]:
 
 
 def request(token: str, owner: str = "w", lease_ms: int = 15_000) -> FetchRequest:
-    return FetchRequest(owner, token, 1, {QUEUE: (1, None)}, lease_ms)
+    return FetchRequest(owner, token, 1, {QUEUE: 1}, lease_ms)
 
 
 def test_a_full_server_refuses_jobs_and_lets_work_drain(
@@ -59,7 +59,7 @@ def test_a_full_server_refuses_jobs_and_lets_work_drain(
         own_store.register(worker, 15_000)
         (one,) = own_store.fetch(request("t1")).jobs
         assert own_store.renew("w", 15_000)
-        own_store.report_progress({"one": b'{"percent":50}'})
+        own_store.report_progress("w", {"one": (one.token, b'{"percent":50}')})
         done = Verdict("one", one.token, Outcome.COMPLETED, record=b'{"result":1}')
         (settled,), fetched = own_store.settle_and_fetch([done], request("t2"))
         assert settled is Settled.STORED
@@ -67,12 +67,12 @@ def test_a_full_server_refuses_jobs_and_lets_work_drain(
         assert own_store.settle("w", [Verdict("two", two.token, Outcome.RETRY, delay_ms=60_000)]) == [
             Settled.STORED
         ]
-        own_store.wake([QUEUE])
+        own_store.offer([QUEUE])
         own_store.fetch(request("t3", "dead", lease_ms=1))
         eventually(lambda: own_store.reclaim(3))
         assert own_store.stats([QUEUE])[0].delayed == 1
         assert len(own_store.read_events("audit", "me").events) == 3
-        assert own_store.flush(QUEUE)
+        assert own_store.drain(QUEUE)
 
     assert own_store.enqueue(jobs("four"))[0].created
     assert own_store.get("one").state is JobState.COMPLETED  # type: ignore[union-attr]
@@ -97,30 +97,26 @@ def test_a_store_opened_while_the_server_is_full_works_too(own_address: RedisAdd
             late.enqueue(jobs("two"))
 
 
-def test_an_event_stream_at_its_cap_refuses_jobs_and_still_settles(
-    own_store: RedisStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(broker.redis_store, "EVENTS_CAP", 2)
+def test_an_event_stream_at_its_cap_refuses_jobs_and_still_settles(own_store: RedisStore) -> None:
+    own_store._events_cap = 100  # bytes
     own_store.read_events("audit", "me")  # there is a reader, and it falls behind
     own_store.enqueue(jobs("one", "two", "three"))
     settle_all(own_store, 2)
-    with pytest.raises(StoreFull, match="event stream has reached its cap"):
-        own_store.enqueue(jobs("four"))
+    with pytest.raises(StoreFull, match=r"the event stream holds .* bytes that no reader has dealt with"):
+        own_store.enqueue(jobs("four", "five"))
     settle_all(own_store, 1)
 
     events = own_store.read_events("audit", "me").events
     assert len(events) == 3
     own_store.ack_events("audit", [event.id for event in events])
-    assert own_store.enqueue(jobs("four"))[0].created
+    assert own_store.enqueue(jobs("four", "five"))[0].created
 
 
-def test_events_that_nobody_reads_are_no_reason_to_refuse_jobs(
-    own_store: RedisStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(broker.redis_store, "EVENTS_CAP", 2)
+def test_events_that_nobody_reads_are_no_reason_to_refuse_jobs(own_store: RedisStore) -> None:
+    own_store._events_cap = 100
     own_store.enqueue(jobs("one", "two", "three"))
     settle_all(own_store, 3)
-    assert own_store.enqueue(jobs("four"))[0].created
+    assert own_store.enqueue(jobs("four", "five"))[0].created
 
 
 def settle_all(store: RedisStore, count: int) -> None:

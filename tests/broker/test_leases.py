@@ -43,7 +43,7 @@ def keeper(
     store: RedisStore, services: Mapping[str, threading.Thread], ends: list[int], wedged_s: float = 90.0
 ) -> LeaseKeeper:
     lease = {"owner": "w", "lease_ms": LEASE_MS, "wedged_s": wedged_s, "max_lost": 3}
-    address = {"url": store.address.url, "namespace": store.keys.namespace, "shard": "main"}
+    address = {"url": store.address.url, "namespace": store.keys.namespace, "shards": {}}
     return LeaseKeeper(lambda: address, lease, lambda: services, ends.append)
 
 
@@ -134,7 +134,7 @@ def test_a_helper_that_was_killed_is_started_again(
 
 
 def test_the_helper_ends_when_its_parents_pipe_closes(redis_address: RedisAddress) -> None:
-    told = {"url": redis_address.url, "namespace": "x", "shard": "main", "owner": "w", **PARENT}
+    told = {"url": redis_address.url, "namespace": "x", "shards": {}, "owner": "w", **PARENT}
     line = json.dumps({**told, "lease_ms": LEASE_MS, "wedged_s": 90}).encode() + b"\n"
     for first in (line, b""):
         with subprocess.Popen(
@@ -152,7 +152,7 @@ def test_the_helper_lets_the_lease_run_out_when_no_beat_comes(store: RedisStore)
     told = {
         "url": store.address.url,
         "namespace": store.keys.namespace,
-        "shard": "main",
+        "shards": {},
         "owner": "w",
         **PARENT,
     }

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 import redis
 
-import broker.redis_store
+import broker.event_stream
 import broker.relay
 from broker.embedded import EmbeddedServer
 from broker.redis_store import RedisStore
@@ -46,7 +46,7 @@ def relay(store: RedisStore, database: Database) -> Relay:
 def settle_jobs(store: RedisStore, *ids: str) -> None:
     store.enqueue([NewJob(job_id, QUEUE, "report", b"{}") for job_id in ids])
     for job_id in ids:
-        (job,) = store.fetch(FetchRequest("w", f"for-{job_id}", 1, {QUEUE: (1, None)})).jobs
+        (job,) = store.fetch(FetchRequest("w", f"for-{job_id}", 1, {QUEUE: 1})).jobs
         store.settle("w", [Verdict(job.id, job.token, Outcome.COMPLETED)])
 
 
@@ -64,6 +64,7 @@ def test_batches_are_bounded(
     store: RedisStore, relay: Relay, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(broker.relay, "BATCH", 2)
+    monkeypatch.setattr(broker.event_stream, "EVENTS_AN_ENTRY", 1)
     settle_jobs(store, "1", "2", "3", "4", "5")
     assert [relay.carry() for _ in range(4)] == [2, 2, 1, 0]
     assert len(database.rows) == 5
@@ -73,6 +74,7 @@ def test_a_sink_that_is_away_loses_nothing_and_gets_the_same_events_again(
     store: RedisStore, relay: Relay, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(broker.relay, "BATCH", 2)
+    monkeypatch.setattr(broker.event_stream, "EVENTS_AN_ENTRY", 1)
     settle_jobs(store, "1", "2", "3")
     database.away = 3
     for _ in range(3):
@@ -107,9 +109,8 @@ def test_events_of_a_dead_process_are_taken_over(
 
     survivor = Relay(store, lambda: database, "audit", "alive")
     assert survivor.carry() == 0, "they may still be in good hands"
-    assert survivor.lag == 2
-    monkeypatch.setattr(broker.redis_store, "READER_IDLE_MS", 0)
-    assert survivor.carry() == 2
+    monkeypatch.setattr(broker.event_stream, "READER_IDLE_MS", 0)
+    assert eventually(survivor.carry) == 2
     assert sorted(job_id for job_id, _ in database.rows) == ["one", "two"]
 
 
@@ -120,12 +121,24 @@ def test_a_process_that_comes_back_after_the_take_over_makes_no_second_rows(
     database.away = 1
     with pytest.raises(CallboardError):
         relay.carry()
-    monkeypatch.setattr(broker.redis_store, "READER_IDLE_MS", 0)
-    Relay(store, lambda: database, "audit", "other").carry()
+    monkeypatch.setattr(broker.event_stream, "READER_IDLE_MS", 0)
+    eventually(Relay(store, lambda: database, "audit", "other").carry)
     relay.carry()
     assert database.writes == [["one"]] * 3
     assert len(database.rows) == 1
     assert store.read_events("audit", "x").lag == 0
+
+
+def test_many_small_entries_are_carried_without_a_pause_between_them(
+    store: RedisStore, relay: Relay, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One read takes a limited number of entries, and each of these holds the event of a single job."""
+    monkeypatch.setattr(broker.relay, "LINGER_S", 600.0)
+    settle_jobs(store, *map(str, range(60)))
+    relay.start()
+    eventually(lambda: len(database.rows) == 60)
+    relay.stop()
+    relay.join(6.0)
 
 
 def test_processes_share_the_events(store: RedisStore, database: Database) -> None:

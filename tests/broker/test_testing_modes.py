@@ -69,6 +69,69 @@ def test_queued_tells_waiting_and_delayed_jobs_of_one_queue_or_all(app: App) -> 
         assert [job.state for job in jobs.queued("letters")] == [JobState.WAITING, JobState.DELAYED]
 
 
+def test_queued_tells_all_however_many(app: App) -> None:
+    @actor
+    def letters(number: int) -> None: ...
+
+    with fake(app.broker) as jobs:
+        app.broker.enqueue_many(letters.message(number) for number in range(300))
+        assert len(jobs.queued("letters")) == 300
+
+
+def test_tenants_take_turns_by_their_weights_as_in_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = make_app(monkeypatch, MemoryStore(), tenants={"big": {"weight": 3}})
+    done: list[str] = []
+
+    @actor
+    def letters(tenant: str) -> None:
+        done.append(tenant)
+
+    with fake(app.broker) as jobs:
+        for tenant in ("small", "big"):
+            for _ in range(6):
+                letters.send_with_options(args=(tenant,), tenant_id=tenant)
+        jobs.run_all()
+    assert sorted(done[:8]) == ["big"] * 6 + ["small"] * 2
+
+
+def test_a_rate_holds_nothing_back_because_the_clock_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = {"rate": "1/h", "tenant_rate": "1/h", "gate_rate": "1/h"}
+    app = make_app(monkeypatch, MemoryStore(), queues={"letters": limits})
+
+    @actor
+    def letters(number: int) -> None: ...
+
+    with fake(app.broker) as jobs:
+        for number in range(5):
+            letters.send_with_options(args=(number,), gate="one:printer")
+        assert jobs.run_all() == 5
+
+
+def test_a_key_is_free_again_when_its_job_has_run(app: App) -> None:
+    @actor(unique={"by": ["account"]})
+    def letters(account: str) -> None: ...
+
+    with fake(app.broker) as jobs:
+        assert [letters.send("a1").created for _ in range(2)] == [True, False]
+        assert jobs.run_all() == 1
+        assert letters.send("a1").created
+
+
+def test_inline_runs_a_job_that_is_already_there_no_second_time(app: App) -> None:
+    runs = []
+
+    @actor(unique={"key": "all", "mode": "throttle", "ttl": 60_000})
+    def rebuild(number: int) -> None:
+        runs.append(number)
+
+    with inline(app.broker) as jobs:
+        first, second = rebuild.send(1), rebuild.send(2)
+        assert (second.created, second.message_id) == (False, first.message_id)
+        jobs.advance(seconds=60)
+        assert rebuild.send(3).created
+    assert runs == [1, 3]
+
+
 def test_jobs_that_send_each_other_without_end_are_noticed(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("broker.testing.MOST_RUNS", 200)
 

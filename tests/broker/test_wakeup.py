@@ -12,7 +12,7 @@ import broker.exchange
 import broker.holdings
 from broker.connection import RedisAddress
 from broker.redis_store import RedisStore
-from jobs.model import FetchRequest, Outcome, Verdict
+from jobs.model import FetchRequest, Outcome, Scope, Verdict
 from jobs.rules import QueueRules
 from tests.broker.hands import Hands, a_job, at_work
 from tests.waiting import eventually
@@ -79,17 +79,19 @@ def test_work_of_another_queue_that_a_full_process_saw_is_offered_to_others(
     """The process has one thread, so it takes from one queue; it may have taken the wake-ups of both."""
     store.enqueue([a_job("a", "a"), a_job("b", "b")])
     client.delete(store.keys.wake("a"), store.keys.wake("b"))
-    shares = {"a": (1, None), "b": (1, None)}
+    shares = {"a": 1, "b": 1}
     fetched = store.fetch(FetchRequest("w", "t", 1, shares))
     (job,) = fetched.jobs
     assert set(fetched.more) == {"a", "b"} - {job.queue}
 
 
 def test_what_a_cap_over_all_workers_holds_back_is_offered_to_nobody(store: RedisStore) -> None:
-    store.enqueue([a_job(str(n), "a") for n in range(3)])
-    assert store.fetch(FetchRequest("w", "t1", 1, {"a": (5, 1)})).more == ()
-    assert store.fetch(FetchRequest("w", "t2", 1, {"a": (5, 1)})).more == ()
-    assert store.fetch(FetchRequest("w", "t3", 1, {"a": (5, 3)})).more == ("a",)
+    store.configure({"a": QueueRules(global_concurrency=1)}, {})
+    store.enqueue([a_job(str(n), "a") for n in range(4)])
+    assert store.fetch(FetchRequest("w", "t1", 1, {"a": 5})).more == ()
+    assert store.fetch(FetchRequest("w", "t2", 1, {"a": 5})).more == ()
+    store.adjust(Scope("a"), {"cap": 3})
+    assert store.fetch(FetchRequest("w", "t3", 1, {"a": 5})).more == ("a",)
 
 
 def test_jobs_held_ahead_of_a_thread_that_is_stuck_start_elsewhere_at_once(
@@ -147,6 +149,7 @@ def test_a_retry_falls_due_on_time_also_when_its_own_process_is_busy_again(store
 
 def test_a_place_under_a_cap_that_another_process_freed_is_taken_at_once(store: RedisStore) -> None:
     rules = {"capped": QueueRules(5, global_concurrency=1)}
+    store.configure(rules, {})
     one, other = (Hands(store, ["capped"], threads=1, rules=rules.__getitem__) for _ in range(2))
     store.enqueue([a_job("c1", "capped"), a_job("c2", "capped")])
     with at_work(one, listening=True):
@@ -163,7 +166,7 @@ def test_jobs_taken_back_from_a_dead_worker_start_at_once(idle: Hands, store: Re
     gone = RedisStore(lambda: store.address, store.keys.namespace)
     idle.holdings.stop_accepting()
     gone.enqueue([a_job("one")])
-    assert gone.fetch(FetchRequest("dead", "t", 1, {"q": (1, None)}, 1)).jobs
+    assert gone.fetch(FetchRequest("dead", "t", 1, {"q": 1}, 1)).jobs
     with at_work(free := Hands(store), listening=True):
         eventually(lambda: free.exchange.hungry.is_set())
         eventually(lambda: gone.reclaim(3))
@@ -174,7 +177,7 @@ def test_jobs_taken_back_from_a_dead_worker_start_at_once(idle: Hands, store: Re
 def test_wake_ups_do_not_pile_up(store: RedisStore, client: "redis.Redis") -> None:
     for number in range(20):
         store.enqueue([a_job(str(number))])
-    assert store.wake(["q"]) == 0
+    assert store.offer(["q"]) == 0
     assert client.llen(store.keys.wake("q")) == 1
 
 
@@ -222,7 +225,7 @@ class TestIdleTraffic:
         store.trim(rules)
         store.enqueue([a_job(queue, queue) for queue in rules])
         for number, queue in enumerate(rules):
-            (job,) = store.fetch(FetchRequest("w", str(number), 1, {queue: (1, None)})).jobs
+            (job,) = store.fetch(FetchRequest("w", str(number), 1, {queue: 1})).jobs
             store.settle("w", [Verdict(job.id, job.token, Outcome.COMPLETED)])
         assert store.trim(rules, limit=30) == 30
         assert store.trim(rules, limit=30) == 10

@@ -42,9 +42,15 @@ def make_app(monkeypatch: pytest.MonkeyPatch, store: MemoryStore | None = None, 
 
 
 @pytest.fixture
-def app(monkeypatch: pytest.MonkeyPatch, home: Path) -> App:
+def policies() -> dict[str, Any]:
+    """What a chapter sets beside the defaults: it has a fixture of this name too."""
+    return {}
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch, home: Path, policies: dict[str, Any]) -> App:
     """An application without a server. Declare actors, then send."""
-    return make_app(monkeypatch, MemoryStore(), home=home)
+    return make_app(monkeypatch, MemoryStore(), home=home, **policies)
 
 
 @pytest.fixture
@@ -55,9 +61,11 @@ def jobs(app: App) -> Iterator[FakeJobs]:
 
 
 @pytest.fixture
-def real_app(monkeypatch: pytest.MonkeyPatch, home: Path, redis_url: str, namespace: str) -> Iterator[App]:
+def real_app(
+    monkeypatch: pytest.MonkeyPatch, home: Path, redis_url: str, namespace: str, policies: dict[str, Any]
+) -> Iterator[App]:
     """An application whose jobs are on the real server."""
-    app = make_app(monkeypatch, home=home, redis={"url": redis_url, "namespace": namespace})
+    app = make_app(monkeypatch, home=home, redis={"url": redis_url, "namespace": namespace}, **policies)
     yield app
     app.broker.close()
     app.engine().dispose()

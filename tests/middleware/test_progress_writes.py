@@ -9,12 +9,14 @@ import pytest
 
 from actors.composition import App
 from actors.declare import actor
+from broker.codec import Codec
 from broker.redis_store import RedisStore
 from broker.testing import FakeJobs
 from jobs.errors import StoreUnavailable
-from jobs.model import Job
+from jobs.model import FetchRequest, Job, NewJob
 from jobs.states import JobState
-from middleware.progress import WRITE_EVERY_S, progress
+from middleware.current import running
+from middleware.progress import WRITE_EVERY_S, Progress, progress
 from tests.fundamentals.stage import StartWorker
 from tests.middleware.steps import job_of
 from tests.waiting import eventually
@@ -28,9 +30,9 @@ def test_many_calls_cost_few_writes_and_the_last_always_arrives(
     writes = []
     write = jobs.store.report_progress
 
-    def counted(updates: Mapping[str, bytes]) -> None:
+    def counted(owner: str, updates: Mapping[str, tuple[int, bytes]]) -> None:
         writes.append(updates)
-        write(updates)
+        write(owner, updates)
 
     monkeypatch.setattr(jobs.store, "report_progress", counted)
 
@@ -86,6 +88,37 @@ def test_progress_is_seen_elsewhere_in_under_200_ms(real_app: App, running_worke
         elsewhere.close()
 
 
+def test_progress_of_a_delivery_that_lost_its_lease_is_passed_over(real_app: App) -> None:
+    """What the old owner still says must not overwrite what the new one has said."""
+    written: list[tuple[str, Mapping[str, tuple[int, bytes]]]] = []
+
+    def write(owner: str, updates: Mapping[str, tuple[int, bytes]]) -> None:
+        written.append((owner, updates))
+        real_app.store.report_progress(owner, updates)
+
+    store, middleware = real_app.store, Progress(write)
+    store.enqueue([NewJob("one", "long", "long", b"[[],{},{},0]")])
+    for owner in ("frozen", "other"):
+        (job,) = store.fetch(FetchRequest(owner, owner, 1, {"long": 1})).jobs
+        proxy = Codec().proxy(job)
+        proxy.owner = owner
+        middleware.before_process_message(real_app.broker, proxy)
+        progress(10 if owner == "frozen" else 60)
+        eventually(lambda owner=owner: any(owner == who for who, _ in written))
+        store.renew(owner, 0)
+        if owner == "frozen":
+            frozen = proxy
+            eventually(lambda: store.reclaim(3))
+    running.set(frozen)
+    progress(20)
+    eventually(lambda: len(written) == 3)
+    latest = store.get("one")
+    assert latest is not None
+    assert orjson.loads(latest.progress or b"")["percent"] == 60
+    assert written[0][1]["one"][0] == 1
+    running.set(None)
+
+
 def test_a_failed_attempt_keeps_the_progress_that_it_reached(jobs: FakeJobs) -> None:
     @actor(attempts=1)
     def half() -> None:
@@ -116,7 +149,7 @@ def test_the_job_goes_on_while_the_store_cannot_take_progress(
 ) -> None:
     tried = threading.Event()
 
-    def away(updates: Mapping[str, bytes]) -> None:
+    def away(owner: str, updates: Mapping[str, tuple[int, bytes]]) -> None:
         tried.set()
         raise StoreUnavailable("the server is away")
 

@@ -12,7 +12,7 @@ from actors.declare import actor
 from broker.testing import FakeJobs, fake
 from integrations.errors import MissingExtra, PermanentFailure, TransientFailure
 from jobs.backoff import Backoff
-from jobs.errors import InvalidPayload, PermanentError, RetryAfter
+from jobs.errors import HoldJob, InvalidPayload, JobCancelled, PermanentError, RetryAfter
 from jobs.model import Outcome, Verdict
 from jobs.states import JobState
 from middleware.delivery import delivery
@@ -164,6 +164,35 @@ def test_success_false_is_a_permanent_failure_with_the_given_reason(jobs: FakeJo
         str(error) if error else "the actor returned success: false"
     )
     assert jobs.store.stats(["charge"])[0].completed_total == 0
+
+
+@pytest.mark.parametrize(
+    ("end", "state", "outcomes"),
+    [
+        (HoldJob(60, "busy"), JobState.WAITING, []),
+        (JobCancelled("not wanted any more"), JobState.CANCELLED, ["cancelled"]),
+    ],
+    ids=["held", "cancelled"],
+)
+def test_a_job_that_is_held_or_cancelled_has_not_failed(
+    jobs: FakeJobs, end: Exception, state: JobState, outcomes: list[str]
+) -> None:
+    told = []
+
+    @actor
+    def tell(message: dict[str, Any], failure: dict[str, Any]) -> None:
+        told.append(failure)
+
+    @actor(attempts=1)
+    def ends() -> None:
+        raise end
+
+    message = ends.send_with_options(on_failure=tell)
+    jobs.run_all()
+    job = job_of(jobs, message)
+    assert (job.state, job.attempts) == (state, 0 if state is JobState.WAITING else 1)
+    assert [event.outcome.value for event in events(jobs)] == outcomes
+    assert told == []
 
 
 class Cancelling(dramatiq.Middleware):

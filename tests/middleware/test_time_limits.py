@@ -1,5 +1,6 @@
 """An attempt has a time limit: the call's, the actor's, or the queue's."""
 
+import asyncio
 import threading
 
 from actors.composition import App
@@ -33,7 +34,6 @@ def test_an_attempt_that_takes_longer_is_ended_and_counts_as_a_failure(
         while not never.wait(0.01):
             pass
 
-    real_app.broker.emit_after("process_boot")  # as the `dramatiq` command does: starts the clock's thread
     running_worker()
     message = endless.send_with_options(time_limit=50)
 
@@ -44,3 +44,54 @@ def test_an_attempt_that_takes_longer_is_ended_and_counts_as_a_failure(
         )
 
     eventually(failed)
+
+
+def test_a_coroutine_that_takes_longer_cleans_up_and_is_ended_too(
+    real_app: App, running_worker: StartWorker
+) -> None:
+    cleaned_up = threading.Event()
+
+    @actor(attempts=1)
+    async def endless() -> None:
+        try:
+            await asyncio.sleep(600)
+        finally:
+            cleaned_up.set()
+
+    running_worker()
+    message = endless.send_with_options(time_limit=50)
+
+    def failed() -> bool:
+        job = real_app.store.get(message.message_id)
+        return (
+            job is not None and job.state is JobState.FAILED and b"TimeLimitExceeded" in (job.record or b"")
+        )
+
+    eventually(failed)
+    assert cleaned_up.is_set()
+
+
+def test_the_next_job_of_the_thread_has_its_own_time(real_app: App, running_worker: StartWorker) -> None:
+    never, done = threading.Event(), threading.Event()
+
+    @actor(attempts=1)
+    def endless() -> None:
+        while not never.wait(0.01):
+            pass
+
+    @actor
+    def patient() -> None:
+        if not never.wait(1.0):
+            done.set()
+
+    running_worker()
+    for _ in range(8):  # two for each thread
+        endless.send_with_options(time_limit=50)
+    last = patient.send_with_options(time_limit=60_000)
+
+    def completed() -> bool:
+        job = real_app.store.get(last.message_id)
+        return job is not None and job.state is JobState.COMPLETED
+
+    eventually(completed)
+    assert done.is_set()

@@ -84,6 +84,11 @@ def test_a_queue_of_the_users_own_gets_the_default_policy():
     assert policy.retention.completed_count == 1_000
     assert policy.retention.completed_age_ms == 24 * 60 * MIN
     assert policy.retention.failed_age_ms == 7 * 24 * 60 * MIN
+    assert policy.retention.failed_count is None
+    assert policy.id_memory_ms == 7 * 24 * 60 * MIN
+    assert (policy.tenant_concurrency, policy.tenant_rate) == (None, None)
+    assert (policy.gate_concurrency, policy.gate_rate) == (None, None)
+    assert (policy.priority_scope, policy.fairness) == ("queue", "jobs")
     assert (policy.encryption, policy.payload_blob) == (None, False)
 
 
@@ -123,6 +128,24 @@ def test_a_queue_with_concurrency_one_is_serial_over_all_workers(load):
     assert settings.policy("a").effective_global_concurrency == 1
     assert settings.policy("b").effective_global_concurrency is None
     assert settings.policy("c").effective_global_concurrency == 8
+
+
+def test_limits_of_tenants_and_gates_come_from_the_file_and_the_environment(load):
+    settings = load(
+        "[queues.calls]\ntenant_concurrency = 2\ntenant_rate = '100/min'\ngate_concurrency = 1\n"
+        "priority_scope = 'lane'\nfairness = 'time'\nid_memory_ms = '30 days'\n"
+        "retention = { failed_count = 500 }",
+        CALLBOARD_QUEUES__CALLS__GATE_RATE="5/10s",
+        CALLBOARD_QUEUE_DEFAULTS__TENANT_CONCURRENCY="7",
+        CALLBOARD_TENANTS__ACME__WEIGHT="2.5",
+    )
+    calls = settings.policy("calls")
+    assert (calls.tenant_concurrency, calls.tenant_rate) == (2, Rate(100, 60))
+    assert (calls.gate_concurrency, calls.gate_rate) == (1, Rate(5, 10))
+    assert (calls.priority_scope, calls.fairness) == ("lane", "time")
+    assert (calls.id_memory_ms, calls.retention.failed_count) == (30 * 24 * 60 * MIN, 500)
+    assert settings.policy("email-sync").tenant_concurrency == 7
+    assert settings.tenants["acme"].weight == 2.5
 
 
 def test_a_value_of_the_file_changes_only_itself(load):

@@ -88,6 +88,14 @@ VALUES = [
             "(a bare number is in ms), not '5 parsecs' (callboard.toml)."
         ),
     ),
+    ("queues.x.tenant_concurrency = 0", "queues.x.tenant_concurrency must be at least 1, not 0"),
+    ("queues.x.gate_rate = 3", 'queues.x.gate_rate must be a rate such as "10/s"'),
+    ("queues.x.fairness = 'count'", "queues.x.fairness must be one of 'jobs' or 'time', not 'count'"),
+    ("queues.x.priority_scope = 'tenant'", "queues.x.priority_scope must be one of 'queue' or 'lane'"),
+    ("queues.x.id_memory_ms = '1min'", "queues.x.id_memory_ms must be at least 120000, not '1min'"),
+    ("queues.x.retention.failed_count = 0", "queues.x.retention.failed_count must be at least 1"),
+    ("tenants.acme.weight = 0", "tenants.acme.weight must be at least 0.001, not 0"),
+    ("tenants.acme.weight = 2000", "tenants.acme.weight must be at most 1000"),
     ("mailboxes.a.host = 'h'", "mailboxes.a.username is missing; add it (callboard.toml)."),
     (
         "[schedules.a]\nactor = 'x'\ncron = '* *'",
@@ -160,6 +168,16 @@ def test_a_queue_of_a_share_cannot_have_a_number_of_its_own(refused, load):
 
     alone = load("[queues.document-scan]\nconcurrency = 2\nshare = 'none'").policy("document-scan")
     assert (alone.concurrency, alone.share) == (2, None)
+
+
+def test_queues_that_share_their_limits_are_counted_in_one_place(refused, load):
+    apart = "redis.shards = { documents = ['document-scan'] }"
+    assert refused(apart).startswith(
+        "redis.shards must have document-ocr and document-scan together, because both share their limits"
+    )
+    assert load(f"{apart}\n[queues.document-scan]\nshare = 'none'")
+    scheduled = "'scheduled-reports', 'scheduled-reminders', 'scheduled-sync'"
+    assert load(f"redis.shards = {{ quiet = [{scheduled}], main = ['document-scan'] }}")
 
 
 def test_a_named_file_that_is_not_there_is_refused_but_the_default_one_may_be_absent(tmp_path: Path):

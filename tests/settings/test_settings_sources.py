@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from settings import Settings, describe, load_settings, mask_url
 from settings.environment import KEPT_NAMES
 from settings.model import CHECKOUT
+from settings.policy import Backoff, QueuePolicy, Retention
 
 EXAMPLE = CHECKOUT / "docs" / "callboard.example.toml"
 
@@ -201,6 +202,12 @@ def test_the_example_file_loads_and_changes_none_of_the_defaults_it_shows(tmp_pa
     assert [
         name for name in Settings.model_fields if f"[{name}" not in text and f"{name} = " not in text
     ] == []
+
+
+def test_the_example_file_names_every_key_of_a_queue_and_of_a_tenant():
+    keys = {*QueuePolicy.model_fields, *Retention.model_fields, *Backoff.model_fields, "weight"}
+    text = EXAMPLE.read_text()
+    assert [key for key in sorted(keys) if f"{key} = " not in text and f".{key}]" not in text] == []
 
 
 def test_reading_settings_takes_well_under_50_ms(tmp_path: Path):

@@ -79,7 +79,15 @@ def test_anything_else_is_no_rate(wrong):
         parse_rate(wrong)
 
 
-@given(st.integers(1, 10**9), st.sampled_from([0.25, 1, 10, 60, 90, 3_600, 86_400]))
+def test_a_rate_has_a_shortest_time_and_a_most_of_starts_because_each_start_is_kept():
+    assert parse_rate("100000/ms") == Rate(100_000, 0.001)
+    with pytest.raises(ValueError, match="at most 100000 starts; give a shorter time"):
+        parse_rate("100001/min")
+    with pytest.raises(ValueError, match="in at least a millisecond"):
+        parse_rate("1/0.5ms")
+
+
+@given(st.integers(1, 100_000), st.sampled_from([0.25, 1, 10, 60, 90, 3_600, 86_400]))
 def test_a_rate_reads_back_as_it_is_shown(count, seconds):
     assert parse_rate(str(Rate(count, seconds))) == Rate(count, seconds)
 

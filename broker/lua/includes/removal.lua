@@ -1,23 +1,35 @@
--- A job that leaves the store leaves a marker for two minutes, so that an enqueue repeated after a
--- lost reply does not run it again.
-local MARKER_MS = 120000
-
-local function remove_settled(ids, now)
+-- A job that leaves the store leaves a marker, so that an enqueue repeated later does not run it again.
+local function forget(ids, until_ms)
   if #ids == 0 then return end
-  redis.call('HDEL', meta, unpack(ids))
-  redis.call('HDEL', payload, unpack(ids))
-  redis.call('HDEL', outcomes, unpack(ids))
-  redis.call('HDEL', progress, unpack(ids))
-  local marks = {}
-  for i, id in ipairs(ids) do
-    marks[2 * i - 1], marks[2 * i] = now + MARKER_MS, id
+  for i = 1, #ids, 1000 do
+    local last = math.min(i + 999, #ids)
+    for _, hash in ipairs({ jobs, meta, outcomes, progress }) do redis.call('HDEL', hash, unpack(ids, i, last)) end
+    local marks = {}
+    for n = i, last do
+      marks[#marks + 1], marks[#marks + 2] = until_ms[n], ids[n]
+    end
+    redis.call('ZADD', markers, unpack(marks))
   end
-  redis.call('ZADD', markers, unpack(marks))
 end
 
-local function forget_markers(now, most)
+local function forget_markers(most)
   local old = redis.call('ZRANGEBYSCORE', markers, '-inf', now, 'LIMIT', 0, most)
-  if #old > 0 then
-    redis.call('ZREM', markers, unpack(old))
+  if #old > 0 then redis.call('ZREM', markers, unpack(old)) end
+end
+
+-- Remove settled jobs by their places in one of the sets.
+local function remove_settled(set, word, members)
+  if #members == 0 then return end
+  local ids, until_ms = {}, {}
+  for i, member in ipairs(members) do
+    local queue, lane, memory, id = string.match(member, '^(.-)\31%d+\31(.-)\31(%d+)\31(.*)$')
+    ids[i], until_ms[i] = id, now + tonumber(memory)
+    count(queue, lane, word, -1)
+    if set == failed then
+      local record = load_record(id)
+      if record then redis.call('ZREM', dead, timed_place(record[DEAD_LETTER], record[FINISHED], id)) end
+    end
   end
+  redis.call('ZREM', set, unpack(members))
+  forget(ids, until_ms)
 end

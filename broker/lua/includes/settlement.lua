@@ -1,26 +1,44 @@
--- What the end of a delivery leaves behind: the record, the set of its state, the event.
+-- What the end of a delivery leaves behind: places under caps, the record, the set of its state, the event.
+local freed, leaving = {}, {}
+
 local function release(record, id)
-  redis.call('ZREM', active, active_place(record, id))
-  redis.call('ZREM', held, held_place(record[OWNER], id))
+  leaving[#leaving + 1] = held_place(record, id)
+  count_active(record, -1)
+  freed[#freed + 1] = record
 end
 
-local function finish(record, id, state, now)
+-- Write what `release` collected; what slept for a place wakes.
+local function write_releases()
+  for i = 1, #leaving, 1000 do
+    redis.call('ZREM', held, unpack(leaving, i, math.min(i + 999, #leaving)))
+  end
+  if redis.call('HLEN', asleep) > 0 then
+    for _, record in ipairs(freed) do
+      for _, name in ipairs(caps_of(record)) do wake_sleepers(name) end
+    end
+  end
+end
+
+local function take_out_of_rates(record, id)
+  for name in string.gmatch(record[RATED], '[^\29]+') do
+    redis.call('ZREM', starts, start_place(name, record[STARTED], id, record[DELIVERIES]))
+  end
+  record[RATED] = ''
+end
+
+local ENDED_WORDS = { ['completed'] = 'ended_completed', ['failed'] = 'ended_failed', ['cancelled'] = 'ended_cancelled' }
+local ENDED_SETS = { ['completed'] = completed, ['failed'] = failed, ['cancelled'] = cancelled }
+
+local function finish(record, id, state)
   record[STATE] = state
   record[FINISHED] = now
-  local set = completed
+  record[OWNER] = ''
+  record[DUE] = 0
   if state == 'failed' then
-    set = failed
     redis.call('ZADD', dead, 0, timed_place(record[DEAD_LETTER], now, id))
-  elseif state == 'cancelled' then
-    set = cancelled
   end
-  redis.call('ZADD', set, 0, timed_place(record[QUEUE], now, id))
-  redis.call('HINCRBY', totals, record[QUEUE] .. SEP .. state, 1)
-end
-
-local function append_event(record, id, outcome, attempt, owner, now, detail)
-  redis.call('XADD', events, '*', 'e', cmsgpack.pack({
-    id, record[QUEUE], record[ACTOR], record[LANE], outcome, record[STATE], attempt, record[DELIVERIES],
-    owner, record[CREATED], record[READY], record[STARTED], now, detail,
-  }))
+  redis.call('ZADD', ENDED_SETS[state], 0, settled_place(record, id))
+  count_job(record, state, 1)
+  count_job(record, ENDED_WORDS[state], 1)
+  release_unique(record, id, true)
 end

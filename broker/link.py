@@ -1,0 +1,81 @@
+"""The connections of one store to its Redis, opened at the first call and looked up again after trouble."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import redis
+
+from broker.connection import TRIES_AGAIN, RedisAddress, connect, plain_errors
+from broker.keys import Keys
+from broker.scripts import Scripts
+from broker.wire import Wire
+from jobs.errors import StoreUnavailable
+
+#: No blocking call lasts longer, in milliseconds.
+BLOCK_LONGEST_MS = 4_000
+
+
+class Opened(NamedTuple):
+    """The connections to one address."""
+
+    address: RedisAddress
+    client: redis.Redis
+    blocking: redis.Redis
+    wire: Wire
+    scripts: Scripts
+
+
+class Link:
+    """`find` says where the server is; it is asked at the first call, and again after the server was away.
+
+    Safe to use from many threads. After a fork the connections of the parent are left alone.
+    """
+
+    def __init__(self, find: Callable[[], RedisAddress], keys: Keys) -> None:
+        self.keys = keys
+        self._find = find
+        self._opened: Opened | None = None
+        self._in_doubt = False
+
+    @property
+    def address(self) -> RedisAddress:
+        return self._open().address
+
+    def run(self, verb: str, argv: Sequence[Any] = (), more_keys: Sequence[str] = ()) -> Any:
+        """Run one script."""
+        with self.talking() as opened:
+            return opened.scripts.run(verb, argv, more_keys)
+
+    @contextmanager
+    def talking(self) -> Iterator[Opened]:
+        """The connections, and errors in our words. After one the address is looked up again."""
+        opened = self._open()
+        try:
+            with plain_errors(opened.address):
+                yield opened
+        except StoreUnavailable:
+            self._in_doubt = True
+            raise
+
+    def close(self) -> None:
+        if self._opened:
+            opened, self._opened = self._opened, None
+            opened.wire.close()
+            opened.client.close()
+            opened.blocking.close()
+
+    def _open(self) -> Opened:
+        if self._in_doubt and self._opened is not None:
+            if self._find() != self._opened.address:
+                self.close()
+            self._in_doubt = False
+        if self._opened is None:
+            address = self._find()
+            client = connect(address)
+            # Blocking calls need a longer time-out than they block, and no repeats of their own.
+            blocking = connect(address, socket_timeout=BLOCK_LONGEST_MS / 1000 + 2, tries_again=0)
+            # Connecting is not tried again inside of a call that is: nine time-outs would be 15 s.
+            wire = Wire(connect(address, tries_again=0), TRIES_AGAIN)
+            self._opened = Opened(address, client, blocking, wire, Scripts(wire, self.keys))
+        return self._opened

@@ -1,0 +1,34 @@
+-- PURPOSE: Cancel jobs: at once what has not started; what runs is marked, and its worker told.
+-- KEYS: jobs, meta, waiting, apart, lines, order, clocks, crowd, ready, timers, rests, policies, delayed, clock, running, tally, totals, expiries, asleep, starts, unique, held, completed, failed, cancelled, dead, outcomes, events, backlog
+-- ARGV: channel, outcome, id...
+-- RETURNS: for each job d (done), s (signalled), l (late) or u (unknown)
+-- EVENTS: `cancelled` with attempt 0 for each that had not started
+-- OOM: allowed
+-- INCLUDE: clock, record, places, counts, lines, standing, limits, unique, settlement, news
+local answer = {}
+for i = first_id, #ARGV do
+  local id = ARGV[i]
+  local record = load_record(id)
+  local word = 'l'
+  if not record then
+    word = 'u'
+  elseif record[STATE] == 'waiting' or record[STATE] == 'delayed' then
+    word = 'd'
+    step_away(record, id)
+    redis.call('HSET', outcomes, id, outcome)
+    finish(record, id, 'cancelled')
+    save_record(id, record)
+    tell(record, id, 'cancelled', 0, 0, '', record[READY], 0, '')
+  elseif record[STATE] == 'active' then
+    word = 's'
+    if record[CANCEL] == 0 then
+      record[CANCEL] = 1
+      save_record(id, record)
+    end
+    redis.call('PUBLISH', channel, id)
+  end
+  answer[#answer + 1] = word
+end
+publish_news()
+write_counts()
+return answer

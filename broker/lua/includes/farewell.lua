@@ -1,0 +1,9 @@
+-- A worker process has left or is dead: nothing is kept of it, and its turn to run suspects is another's.
+local function forget_worker(owner)
+  redis.call('ZREM', leases, owner)
+  redis.call('HDEL', workers, owner)
+  redis.call('HDEL', requests, owner)
+  redis.call('ZREM', idle, owner)
+  local turn = redis.call('HGET', turns, SEP)
+  if turn and cmsgpack.unpack(turn)[1] == owner then redis.call('HDEL', turns, SEP) end
+end

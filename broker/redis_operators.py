@@ -1,0 +1,200 @@
+"""What operators ask of the store on Redis: rules, verbs on jobs and queues, inspection."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from broker.link import Link
+from broker.records import (
+    CANCELLED,
+    pack_adjustment,
+    pack_rules,
+    scope_key,
+    unpack_adjustments,
+    unpack_jobs,
+    unpack_lane,
+    unpack_standing,
+    unpack_stats,
+    unpack_workers,
+)
+from jobs.errors import IllegalTransition
+from jobs.model import Cancelled, Job, LaneStats, QueueStats, Scope, Standing, WorkerInfo
+from jobs.rules import QueueRules
+from jobs.states import JobState
+
+_SETS = {
+    JobState.WAITING: ("waiting", "apart"),
+    JobState.DELAYED: ("delayed",),
+    JobState.COMPLETED: ("completed",),
+    JobState.FAILED: ("failed",),
+    JobState.CANCELLED: ("cancelled",),
+}
+#: Jobs of one call of a verb, so that no script holds the server for long.
+CHUNK = 500
+
+
+class Operators:
+    """Verbs of operators, for the store that has `link` and can offer work."""
+
+    def __init__(self, link: Link, offer: Callable[[Iterable[str]], int]) -> None:
+        self._link = link
+        self._offer = offer
+
+    # Rules
+
+    def configure(self, rules: Mapping[str, QueueRules], weights: Mapping[str, float]) -> None:
+        argv: list[Any] = []
+        for queue, of_queue in rules.items():
+            argv += ["q", queue, pack_rules(of_queue)]
+        for tenant, weight in weights.items():
+            argv += ["w", tenant, weight]
+        if argv:
+            self._link.run("configure", argv)
+
+    def adjust(self, scope: Scope, changes: Mapping[str, object]) -> None:
+        packed = pack_adjustment(scope, changes)
+        self._link.run("adjust", [scope.queue, scope.lane or "", int(scope.lane is not None), packed])
+        self._offer([scope.queue])
+
+    def adjustments(self) -> dict[Scope, dict[str, object]]:
+        with self._link.talking() as opened:
+            found: Any = opened.client.hgetall(self._link.keys.of("policies"))
+        return unpack_adjustments(found)
+
+    def rest(self, scope: Scope, for_ms: int, reason: str) -> None:
+        self._link.run("rest", [scope_key(scope), for_ms, reason])
+
+    def wake(self, scope: Scope) -> None:
+        self._link.run("wake", [scope_key(scope)])
+        self._offer([scope.queue])
+
+    # Jobs
+
+    def promote(self, job_ids: Sequence[str]) -> list[bool]:
+        return self._change("promote", (), job_ids)
+
+    def set_priority(self, job_ids: Sequence[str], priority: int) -> list[bool]:
+        return self._change("set_priority", (priority,), job_ids)
+
+    def remove(self, job_ids: Sequence[str]) -> list[bool]:
+        return self._change("remove", (), job_ids)
+
+    def retry_dead(self, job_ids: Sequence[str]) -> list[bool]:
+        return self._change("retry_dead", (), job_ids)
+
+    def cancel(self, job_ids: Sequence[str], reason: str = "") -> list[Cancelled]:
+        outcome = orjson.dumps({"error": {"type": "Cancelled", "message": reason or "cancelled"}})
+        answers: list[Cancelled] = []
+        for chunk in _chunks(job_ids):
+            reply = self._link.run("cancel", [self._link.keys.signals, outcome, *chunk])
+            answers += [CANCELLED[word] for word in reply]
+        return answers
+
+    def _change(self, verb: str, before: tuple[Any, ...], job_ids: Sequence[str]) -> list[bool]:
+        done: list[bool] = []
+        for chunk in _chunks(job_ids):
+            reply = self._link.run(verb, [*before, *chunk])
+            done += map(bool, reply[: len(chunk)])
+            if queues := reply[len(chunk) :]:
+                self._offer(queue.decode() for queue in queues)
+        return done
+
+    # Queues
+
+    def drain(self, queue: str, delayed: bool, limit: int) -> int:
+        removed = 0
+        for name in ("waiting", "apart", *(("delayed",) if delayed else ())):
+            if removed < limit:
+                removed += self._clean(queue, name, 0, -1, limit - removed)
+        return removed
+
+    def clean(self, queue: str, state: JobState, older_than_ms: int, keep: int, limit: int) -> int:
+        if state is JobState.ACTIVE:
+            raise IllegalTransition("Active jobs cannot be cleaned; cancel them.")
+        before = self._now() - older_than_ms if older_than_ms > 0 else -1
+        removed = 0
+        for name in _SETS.get(state, ()):
+            removed += self._clean(queue, name, keep, before, limit - removed)
+        return removed
+
+    def obliterate(self, queue: str, limit: int) -> int:
+        removed = self.drain(queue, True, limit)
+        for state in (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED):
+            if removed < limit:
+                removed += self.clean(queue, state, 0, 0, limit - removed)
+        if not removed:
+            self._link.run("obliterate", [queue])
+        return removed
+
+    def _clean(self, queue: str, name: str, keep: int, before: int, limit: int) -> int:
+        total, skipped, after = 0, 0, b""
+        while total < limit:
+            argv = [queue, keep, before, min(limit - total, CHUNK), after, skipped]
+            removed, passed_over, after = self._link.run("clean", argv, [self._link.keys.of(name)])
+            total, skipped = total + int(removed), skipped + int(passed_over)
+            if not after:
+                break
+        return total
+
+    def _now(self) -> int:
+        with self._link.talking() as opened:
+            seconds, micros = opened.client.time()
+        return int(seconds * 1000 + micros // 1000)
+
+    # Inspection
+
+    def get(self, job_id: str) -> Job | None:
+        found = unpack_jobs(self._link.run("get", [job_id]))
+        return found[0] if found else None
+
+    def standing(self, job_id: str) -> Standing | None:
+        reply = self._link.run("standing", [job_id])
+        return unpack_standing(reply) if reply else None
+
+    def list_jobs(self, queue: str, state: JobState, limit: int, offset: int) -> list[Job]:
+        if state is JobState.ACTIVE:
+            return unpack_jobs(self._link.run("list_active", [queue, offset, limit]))
+        if state not in _SETS:
+            return []
+        sets = self._link.keys.all_of(_SETS[state])
+        return unpack_jobs(self._link.run("list", [queue, offset, limit, int(state.settled)], sets))
+
+    def scan(
+        self, queue: str, state: JobState, limit: int, after: str, routed: bool
+    ) -> tuple[list[Job], str | None]:
+        if state is JobState.ACTIVE:
+            return self.list_jobs(queue, state, 20_000, 0), None
+        names = ("dead",) if routed else _SETS.get(state, ())
+        # Where there are two sets, the mark says which one it is in.
+        number, _, mark = after.partition(":") if after else ("0", "", "")
+        if int(number) >= len(names):
+            return [], None
+        key = self._link.keys.of(names[int(number)])
+        last, *parts = self._link.run("scan", [queue, mark.encode("latin-1"), limit], [key])
+        if last:
+            return unpack_jobs(parts), f"{number}:{last.decode('latin-1')}"
+        following = int(number) + 1
+        return unpack_jobs(parts), f"{following}:" if following < len(names) else None
+
+    def stats(self, queues: Sequence[str]) -> list[QueueStats]:
+        rows = self._link.run("stats", queues) if queues else []
+        return [unpack_stats(queue, row) for queue, row in zip(queues, rows, strict=True)]
+
+    def lanes(self, queue: str, lanes: Sequence[str] | None, limit: int) -> list[LaneStats]:
+        if lanes is not None and not lanes:
+            return []
+        return [unpack_lane(queue, row) for row in self._link.run("lanes", [queue, limit, *(lanes or ())])]
+
+    def workers(self) -> list[WorkerInfo]:
+        with self._link.talking() as opened:
+            pipeline = opened.client.pipeline(transaction=True)
+            pipeline.hgetall(self._link.keys.of("workers"))
+            pipeline.zrange(self._link.keys.of("leases"), 0, -1, withscores=True)
+            pipeline.time()
+            infos, leases, (seconds, micros) = pipeline.execute()
+        return unpack_workers(infos, leases, seconds * 1000 + micros // 1000)
+
+
+def _chunks(job_ids: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (job_ids[i : i + CHUNK] for i in range(0, len(job_ids), CHUNK))

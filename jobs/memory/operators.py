@@ -1,0 +1,181 @@
+"""What operators do with jobs and queues, and what age does."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from jobs.errors import IllegalTransition
+from jobs.memory.forms import failure
+from jobs.memory.shelf import Record, ended
+from jobs.memory.state import State
+from jobs.model import Cancelled, Outcome, Retention, Scope
+from jobs.states import JobState
+
+UNSTARTED = (JobState.WAITING, JobState.DELAYED)
+
+
+def promote(state: State, job_ids: Sequence[str]) -> list[bool]:
+    return [_promote_one(state, job_id, index) for index, job_id in enumerate(job_ids, start=1)]
+
+
+def _promote_one(state: State, job_id: str, index: int) -> bool:
+    record = state.shelf.get(job_id)
+    if record is not None and record.held:
+        state.stop_holding(record)
+        return True
+    if record is not None and record.job.state is JobState.DELAYED:
+        state.to_waiting(record, state.next_place(index), state.now)
+        return True
+    return False
+
+
+def set_priority(state: State, job_ids: Sequence[str], priority: int) -> list[bool]:
+    return [_set_priority_of(state, state.shelf.get(job_id), priority) for job_id in job_ids]
+
+
+def _set_priority_of(state: State, record: Record | None, priority: int) -> bool:
+    if record is None or record.job.state not in UNSTARTED:
+        return False
+    in_line = record.job.state is JobState.WAITING and not record.held and not record.suspect
+    if in_line:
+        state.step_away(record)
+    state.shelf.amend(record, priority=priority)
+    if in_line:
+        state.line_up(record)
+    return True
+
+
+def cancel(
+    state: State, job_ids: Sequence[str], reason: str, signal: Callable[[str], None]
+) -> list[Cancelled]:
+    """`signal` is called with each job whose worker must be told."""
+    answers = []
+    for job_id in job_ids:
+        record = state.shelf.get(job_id)
+        if record is None:
+            answers.append(Cancelled.UNKNOWN)
+        elif record.job.state in UNSTARTED:
+            _cancel_now(state, record, reason)
+            answers.append(Cancelled.DONE)
+        elif record.job.state is JobState.ACTIVE:
+            state.shelf.amend(record, cancel_requested=True)
+            signal(job_id)
+            answers.append(Cancelled.SIGNALLED)
+        else:
+            answers.append(Cancelled.LATE)
+    return answers
+
+
+def _cancel_now(state: State, record: Record, reason: str) -> None:
+    ready_at = record.job.ready_at or 0
+    state.step_away(record)
+    state.shelf.amend(record, record=failure("Cancelled", reason or "cancelled"))
+    state.finish(record, JobState.CANCELLED)
+    state.tell(record, Outcome.CANCELLED, b"", attempt=0, token=0, owner="", ready_at=ready_at, started_at=0)
+
+
+def remove(state: State, job_ids: Sequence[str]) -> list[bool]:
+    found = []
+    for job_id in job_ids:
+        record = state.shelf.get(job_id)
+        found.append(record is not None and record.job.state is not JobState.ACTIVE)
+        if record is not None and found[-1]:
+            state.remove(record)
+    return found
+
+
+def retry_dead(state: State, job_ids: Sequence[str]) -> list[bool]:
+    return [
+        _retry_one(state, state.shelf.get(job_id), index) for index, job_id in enumerate(job_ids, start=1)
+    ]
+
+
+def _retry_one(state: State, record: Record | None, index: int) -> bool:
+    if record is None or record.job.state not in (JobState.FAILED, JobState.CANCELLED):
+        return False
+    fresh = {"attempts": 0, "lost_leases": 0, "interruptions": 0, "cancel_requested": False}
+    state.shelf.amend(record, **fresh, finished_at=None, started_at=None, dead_letter=None)
+    state.to_waiting(record, state.next_place(index), state.now)
+    return True
+
+
+def drain(state: State, queue: str, delayed: bool, limit: int) -> int:
+    states = UNSTARTED if delayed else (JobState.WAITING,)
+    return _remove_all(state, [r for which in states for r in state.shelf.records(queue, which)], limit)
+
+
+def clean(state: State, queue: str, which: JobState, older_than_ms: int, keep: int, limit: int) -> int:
+    if which is JobState.ACTIVE:
+        raise IllegalTransition("Active jobs cannot be cleaned; cancel them.")
+    records = sorted(state.shelf.records(queue, which), key=ended if which.settled else _since)
+    candidates = records[: max(0, len(records) - keep)]
+    if older_than_ms > 0:
+        candidates = [record for record in candidates if _since(record)[0] <= state.now - older_than_ms]
+    return _remove_all(state, [record for record in candidates if _may_leave(state, record)], limit)
+
+
+def obliterate(state: State, queue: str, limit: int) -> int:
+    removed = drain(state, queue, True, limit)
+    for which in (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED):
+        removed += clean(state, queue, which, 0, 0, limit - removed)
+    if not removed and not any(
+        state.shelf.count(queue, which) for which in JobState if which is not JobState.ACTIVE
+    ):
+        state.forget_queue(queue)
+    return removed
+
+
+def trim(state: State, retention: Mapping[str, Retention], limit: int) -> int:
+    removed = 0
+    for queue, keep in retention.items():
+        for which in (JobState.COMPLETED, JobState.CANCELLED, JobState.FAILED):
+            age = keep.failed_ms if which is JobState.FAILED else keep.completed_ms
+            records = sorted(state.shelf.records(queue, which), key=ended)
+            old = [record for record in records if (record.job.finished_at or 0) <= state.now - age]
+            removed += _remove_all(state, [r for r in old if _may_leave(state, r)], limit - removed)
+        if keep.failed_count is not None:
+            failed = sorted(state.shelf.records(queue, JobState.FAILED), key=ended)
+            over = failed[: max(0, len(failed) - keep.failed_count)]
+            removed += _remove_all(state, [r for r in over if _may_leave(state, r)], limit - removed)
+    state.shelf.forget_markers(state.now)
+    return removed
+
+
+def _remove_all(state: State, records: list[Record], limit: int) -> int:
+    for record in records[: max(0, limit)]:
+        state.remove(record)
+    return min(len(records), max(0, limit))
+
+
+def _may_leave(state: State, record: Record) -> bool:
+    """A dead letter stays until every reader has dealt with its event."""
+    return record.job.state is not JobState.FAILED or state.stream.dealt_with(record.event)
+
+
+def _since(record: Record) -> tuple[int, str]:
+    """Since when the job has been in its state; of a delayed one, since when it is there."""
+    job = record.job
+    if job.finished_at is not None:
+        return job.finished_at, job.id
+    return (job.ready_at if job.ready_at is not None else job.created_at), job.id
+
+
+def adjust(state: State, scope: Scope, changes: Mapping[str, object]) -> None:
+    """What may run by the new rules is awake at once; what still holds it back is found when it is met."""
+    state.policies.adjust(scope, changes)
+    queue, lane = scope.queue, scope.lane
+    if lane is not None:
+        pause = ("paused", queue, lane)
+        if state.policies.paused(queue, lane):
+            state.rest_lines(scope, None)
+            for line in state.lines.of(queue, lane):
+                state.limits.sleep_for(pause, line.key)
+        else:
+            state.limits.take_sleepers(pause)
+            state.wake_lines(scope)
+    elif state.policies.paused(queue):
+        state.ready.pop(queue, None)
+    else:
+        state.queue_timers.pop(queue, None)
+        if any(name.startswith("lane_") for name in changes):
+            state.wake_lines(scope)
+        if state.lines.bands(queue):
+            state.make_ready(queue)

@@ -1,0 +1,131 @@
+"""The rules of queues and lanes: the settings', and over them what was adjusted while running."""
+
+from collections.abc import Mapping
+
+from jobs.errors import InvalidAdjustment
+from jobs.model import FIRST_PRIORITY, LAST_PRIORITY, Scope
+from jobs.rules import QueueRules, Rate
+
+QUEUE_RULES = frozenset({"paused", "priority", "cap", "rate", "lane_cap", "lane_rate"})
+LANE_RULES = frozenset({"paused", "weight", "cap", "rate"})
+#: The name of a gate that only one job may pass at once.
+ONE_AT_ONCE = "one:"
+
+
+class Policies:
+    """None is "no limit" in every answer."""
+
+    def __init__(self) -> None:
+        self._rules: dict[str, QueueRules] = {}
+        self._weights: dict[str, float] = {}
+        self.adjusted: dict[Scope, dict[str, object]] = {}
+
+    def configure(self, rules: Mapping[str, QueueRules], weights: Mapping[str, float]) -> None:
+        self._rules |= rules
+        self._weights = dict(weights)
+
+    def adjust(self, scope: Scope, changes: Mapping[str, object]) -> None:
+        for name, value in changes.items():
+            check_adjustment(scope, name, value)
+        kept = {**self.adjusted.get(scope, {}), **changes}
+        kept = {name: value for name, value in kept.items() if value is not None and value is not False}
+        self.adjusted.pop(scope, None)
+        if kept:
+            self.adjusted[scope] = kept
+
+    def forget(self, queue: str) -> None:
+        for scope in [scope for scope in self.adjusted if scope.queue == queue]:
+            del self.adjusted[scope]
+
+    def paused(self, queue: str, lane: str | None = None) -> bool:
+        return bool(self._adjusted(Scope(queue, lane), "paused", False))
+
+    def priority(self, queue: str) -> int:
+        """The class of the queue among those of a process."""
+        return int(self._adjusted(Scope(queue), "priority", self.of(queue).priority))  # type: ignore[call-overload, no-any-return]
+
+    def band(self, queue: str, priority: int) -> int:
+        return priority if self.of(queue).priority_scope == "queue" else 0
+
+    def by_time(self, queue: str) -> bool:
+        return self.of(queue).fairness == "time"
+
+    def weight(self, queue: str, lane: str) -> float:
+        return float(self._adjusted(Scope(queue, lane), "weight", self._weights.get(lane, 1.0)))  # type: ignore[arg-type]
+
+    def share(self, queue: str) -> str:
+        """The name under which queues share their cap and rate; empty: it shares with none."""
+        return self.of(queue).share
+
+    def cap(self, queue: str) -> int | None:
+        """Of the queue, or of all that share with it."""
+        return _number(self._adjusted(Scope(queue), "cap", self.of(queue).global_concurrency))
+
+    def rate(self, queue: str) -> Rate | None:
+        """Likewise."""
+        return _rate(self._adjusted(Scope(queue), "rate", self.of(queue).rate))
+
+    def lane_cap(self, queue: str, lane: str) -> int | None:
+        of_queue = self._adjusted(Scope(queue), "lane_cap", self.of(queue).lane_concurrency)
+        return _number(self._adjusted(Scope(queue, lane), "cap", of_queue))
+
+    def lane_rate(self, queue: str, lane: str) -> Rate | None:
+        of_queue = self._adjusted(Scope(queue), "lane_rate", self.of(queue).lane_rate)
+        return _rate(self._adjusted(Scope(queue, lane), "rate", of_queue))
+
+    def gate_cap(self, queue: str, gate: str) -> int | None:
+        return 1 if gate.startswith(ONE_AT_ONCE) else self.of(queue).gate_concurrency
+
+    def gate_rate(self, queue: str) -> Rate | None:
+        return self.of(queue).gate_rate
+
+    def of(self, queue: str) -> QueueRules:
+        return self._rules.get(queue) or _NO_RULES
+
+    def _adjusted(self, scope: Scope, name: str, otherwise: object) -> object:
+        return self.adjusted.get(scope, {}).get(name, otherwise)
+
+
+_NO_RULES = QueueRules()
+
+
+def check_adjustment(scope: Scope, name: str, value: object) -> None:
+    """Raise InvalidAdjustment unless the rule can be changed while running, and to this value."""
+    what = "a queue" if scope.lane is None else "a gate" if scope.gate else "a lane"
+    known = QUEUE_RULES if scope.lane is None else frozenset() if scope.gate else LANE_RULES
+    if name not in known:
+        choices = ", ".join(sorted(known)) or "nothing"
+        raise InvalidAdjustment(f"{name!r} of {what} cannot be changed while running; {choices} can.")
+    if value is None:
+        return
+    kind = name.removeprefix("lane_")
+    if kind == "paused":
+        fits, wanted = isinstance(value, bool), "true or false"
+    elif kind == "priority":
+        fits = _whole(value) and FIRST_PRIORITY <= value <= LAST_PRIORITY  # type: ignore[operator]
+        wanted = f"a whole number from {FIRST_PRIORITY} to {LAST_PRIORITY}"
+    elif kind == "weight":
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        fits = number and 0.001 <= value <= 1000  # type: ignore[operator]
+        wanted = "a number from 0.001 to 1000"
+    elif kind == "cap":
+        fits, wanted = _whole(value) and value >= 0, "a whole number, 0 for no limit"  # type: ignore[operator]
+    else:
+        fits = (_whole(value) and value == 0) or (
+            isinstance(value, Rate) and value.count > 0 and value.per_ms > 0
+        )
+        wanted = "a rate, or 0 for no limit"
+    if not fits:
+        raise InvalidAdjustment(f"{name!r} of {what} must be {wanted}.")
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _number(value: object) -> int | None:
+    return int(value) if value else None  # type: ignore[call-overload]
+
+
+def _rate(value: object) -> Rate | None:
+    return value if isinstance(value, Rate) else None

@@ -1,0 +1,64 @@
+"""What time alone changes: delayed jobs that fall due, rests that are over; and who looks at it."""
+
+from jobs.memory.state import State, Watch
+
+#: A process that found nothing is taken for idle so long, and one that watches the timers trusted.
+IDLE_MS = 5_000
+
+
+def look_at_the_clock(state: State) -> set[str]:
+    """Delayed jobs that are due and rests that are over; returns the queues that have news."""
+    now, touched = state.now, set[str]()
+    for record in state.shelf.take_due(now):
+        due = record.job.due_at or 0
+        state.to_waiting(record, due * 1000, due)
+        touched.add(record.job.queue)
+    for key in state.lines.rest_over(now):
+        state.wake_line(key)
+        touched.add(key.queue)
+    for scope in state.limits.rests_over(now):
+        state.end_rest(scope)
+        touched.add(scope.queue)
+    for queue in [queue for queue, until in state.queue_timers.items() if until <= now]:
+        del state.queue_timers[queue]
+        state.make_ready(queue)
+        touched.add(queue)
+    for job_id in [job_id for job_id, until in state.held.items() if until <= now]:
+        if (held := state.shelf.get(job_id)) is not None:
+            state.stop_holding(held)
+            touched.add(held.job.queue)
+    return touched
+
+
+def soonest(state: State) -> tuple[int, str] | None:
+    """When time alone changes something, and in which queue."""
+    timers = [(until, "J", _queue_of(state, job_id)) for job_id, until in state.held.items()]
+    timers += [(until, "L", queue) for until, queue in state.lines.timers()]
+    timers += [(until, "Q", queue) for queue, until in state.queue_timers.items()]
+    timers += [(rest.until, "S", scope.queue) for scope, rest in state.limits.rests.items()]
+    due, timer = state.shelf.next_due(), min(timers, default=None)
+    if timer is not None and (due is None or timer[0] < due[0]):
+        return timer[0], timer[2]
+    return due
+
+
+def _queue_of(state: State, job_id: str) -> str:
+    record = state.shelf.get(job_id)
+    return record.job.queue if record else ""
+
+
+def share_the_watch(state: State, owner: str, left: int) -> tuple[int | None, str | None]:
+    """One process watches the timers, so that not all wake at once; the others trust it for a while.
+    Returns when this one shall look again, and a queue to wake another for when it cannot watch on."""
+    now, watch, due = state.now, state.workers.watch, soonest(state)
+    if due is None:
+        return None, None
+    if left > 0:
+        if watch.owner != owner and watch.until > now and watch.due <= due[0]:
+            return due[0] + IDLE_MS, None
+        state.workers.watch = Watch(owner, now + IDLE_MS, due[0])
+    elif watch.owner == owner:
+        # It has no thread left to start a job with: whoever takes the offer watches.
+        state.workers.watch = Watch()
+        return due
+    return due[0], None

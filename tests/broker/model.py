@@ -1,0 +1,157 @@
+"""What the model of both stores is made of: the values that its steps take, and a look inside both."""
+
+from typing import Any
+
+import msgpack
+import redis
+from hypothesis import strategies as st
+
+from broker.redis_store import RedisStore
+from jobs.memory import MemoryStore
+from jobs.memory.order import LineKey
+from jobs.model import NewJob, Outcome, RestScope, Scope, Unique, UniqueMode, Verdict
+from jobs.rules import QueueRules, Rate
+from tests.contract.clock import Clock
+
+QUEUES = ("email", "email-sync", "reports")
+LANES = ("", "acme", "zeta")
+GATES = ("", "", "imap", "one:import")
+OWNERS = ("w1", "w2", "w3")
+DEAD, LETTERS = "dead-letter", "letters"
+IDS = tuple(f"job-{number}" for number in range(8))
+WINDOW_MS = 5_000  # of all rates here
+LEASE_MS, SHORT_LEASE_MS = 120_000, 15_000
+
+queues = st.sampled_from((*QUEUES, QUEUES[0], QUEUES[0]))  # most meet in one
+lanes, gates, owners = st.sampled_from(LANES), st.sampled_from(GATES), st.sampled_from(OWNERS)
+picks = st.lists(st.integers(0, 1_000), min_size=1, max_size=4)
+ends = st.sampled_from([outcome for outcome in Outcome if outcome is not Outcome.LOST])
+delays = st.sampled_from([0, 0, 0, 0, 1, 7, 1_500, 40_000])
+caps = st.sampled_from([None, None, None, 1, 2])
+rates = st.sampled_from([None, None, None, Rate(1, WINDOW_MS), Rate(3, WINDOW_MS)])
+uniques = st.one_of(
+    st.none(),
+    st.builds(
+        Unique, st.sampled_from(["k", "l"]), st.sampled_from(UniqueMode), st.sampled_from([0, 0, 3_000])
+    ),
+)
+new_jobs = st.builds(
+    NewJob,
+    id=st.sampled_from(IDS),
+    queue=queues,
+    actor=st.sampled_from(["read", "write"]),
+    payload=st.just(b"{}"),
+    priority=st.sampled_from([1, 5, 5, 5, 9]),
+    max_attempts=st.integers(1, 4),
+    lane=lanes,
+    delay_ms=delays,
+    run_at_ms=st.sampled_from([None, None, None, 1]),
+    dead_letter=st.sampled_from([DEAD, LETTERS]),
+    gate=gates,
+    unique=uniques,
+    marker_ms=st.sampled_from([0, 1_000, 120_000]),
+)
+queue_rules = st.builds(
+    QueueRules,
+    global_concurrency=caps,
+    rate=rates,
+    share=st.sampled_from(["", "", "mail"]),
+    priority=st.sampled_from([1, 5, 5]),
+    priority_scope=st.sampled_from(["queue", "lane"]),
+    fairness=st.sampled_from(["jobs", "jobs", "time"]),
+    lane_concurrency=caps,
+    lane_rate=rates,
+    gate_concurrency=caps,
+    gate_rate=rates,
+)
+some_rules = st.fixed_dictionaries(dict.fromkeys(QUEUES, st.one_of(st.just(QueueRules()), queue_rules)))
+some_weights = st.fixed_dictionaries({}, optional={"acme": st.sampled_from([0.5, 2.0])})
+scopes = st.builds(
+    lambda queue, lane, gate: Scope(queue, lane, gate if lane is not None else ""),
+    queues,
+    st.sampled_from([None, *LANES]),
+    gates,
+)
+queue_changes = st.fixed_dictionaries(
+    {},
+    optional={
+        "paused": st.sampled_from([True, False, None]),
+        "priority": st.sampled_from([1, 9, None]),
+        "cap": st.sampled_from([0, 1, 3, None]),
+        "rate": st.sampled_from([0, Rate(2, WINDOW_MS), None]),
+        "lane_cap": st.sampled_from([0, 1, None]),
+        "lane_rate": st.sampled_from([0, Rate(1, WINDOW_MS), None]),
+    },
+)
+lane_changes = st.fixed_dictionaries(
+    {},
+    optional={
+        "paused": st.sampled_from([True, False, None]),
+        "weight": st.sampled_from([0.5, 3.0, None]),
+        "cap": st.sampled_from([0, 2, None]),
+        "rate": st.sampled_from([0, Rate(2, WINDOW_MS), None]),
+    },
+)
+adjustments = st.one_of(
+    st.tuples(queues.map(Scope), queue_changes),
+    st.tuples(st.builds(lambda queue, lane: Scope(queue, lane), queues, lanes), lane_changes),
+)
+#: How a delivery ends, but for which one it is.
+verdicts = st.builds(
+    Verdict,
+    id=st.just(""),
+    token=st.just(0),
+    outcome=ends,
+    delay_ms=delays,
+    record=st.sampled_from([None, b'{"result":1}']),
+    detail=st.just(b'{"reason":"x"}'),
+    progress=st.sampled_from([None, b'{"percent":100}']),
+    dead_letter=st.sampled_from(["", LETTERS]),
+    keep=st.sampled_from([None, None, 0, 2]),
+    remove=st.booleans(),
+    rests=st.sampled_from(RestScope),
+    reason=st.just("not now"),
+)
+
+
+def inside_redis(store: RedisStore, client: "redis.Redis", clock: Clock) -> dict[str, Any]:
+    """What decides later steps and cannot be seen from outside: virtual times, who holds which unique name,
+    which starts the rates count, what lanes cost."""
+    keys = store.keys
+    order = [m.decode().split("\x1f") for m in client.zrange(keys.of("order"), 0, -1)]
+    found: Any = client.hgetall(keys.of("unique"))
+    holders = {name.decode(): msgpack.unpackb(packed) for name, packed in found.items()}
+    starts = [m.decode().rsplit("\x1f", 3) for m in client.zrange(keys.of("starts"), 0, -1)]
+    costs: Any = client.hgetall(keys.of("costs"))
+    return {
+        "order": sorted((queue, int(band), int(vt, 16), name) for queue, band, vt, name in order),
+        "unique": {
+            name: holder for name, (holder, _, ends) in holders.items() if not ends or ends > clock.now
+        },
+        "starts": sorted(
+            (int(at), int(token), job_id)
+            for _, at, token, job_id in starts
+            if int(at) > clock.now - WINDOW_MS
+        ),
+        "costs": {name.decode(): float(ms) for name, ms in costs.items()},
+    }
+
+
+def inside_memory(store: MemoryStore, clock: Clock) -> dict[str, Any]:
+    """The same of the memory store."""
+    state = store._state
+    awake = [line for queue in QUEUES for line in state.lines.of(queue) if line.awake]
+    holders = state.unique._holders.items()
+    logs = state.limits._starts.values()
+    return {
+        "order": sorted((line.key.queue, line.key.band, line.vt, _name(line.key)) for line in awake),
+        "unique": {
+            "\x1f".join(name): held.id for name, held in holders if not held.until or held.until > clock.now
+        },
+        "starts": sorted(start for log in logs for start in log if start[0] > clock.now - WINDOW_MS),
+        "costs": {"\x1f".join(name): ms for name, ms in state.costs.items()},
+    }
+
+
+def _name(key: LineKey) -> str:
+    return f"{key.lane}\x1e{key.gate}" if key.gate else key.lane

@@ -1,0 +1,92 @@
+"""One clock for both stores, so that a test moves time instead of waiting for it.
+
+The product takes the server's time and cannot be told another. Here the scripts' text is changed on its
+way to the server: where they ask for the time they read a key that the test writes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+import redis
+
+from broker.connection import RedisAddress
+from broker.link import Link, Opened
+from broker.redis_store import RedisStore
+from broker.scripts import Argument, Script, Scripts
+
+START_MS = 1_800_000_000_000
+
+
+class Clock:
+    """Milliseconds since 1970, as the stores see them."""
+
+    def __init__(self) -> None:
+        self.now = START_MS
+        self._last_us = 0
+
+    def __call__(self) -> int:
+        return self.now
+
+    def advance(self, ms: int) -> None:
+        self.now += ms
+
+    def next_us(self, stamps: int) -> int:
+        """For a script that stamps so many things: later than whatever came before."""
+        us = max(self.now * 1000, self._last_us + 1)
+        self._last_us = us + stamps
+        return us
+
+
+def redis_store_with(clock: Clock, address: RedisAddress, namespace: str, **options: Any) -> RedisStore:
+    """A Redis store whose time is `clock`."""
+
+    class MovedLink(Link):
+        def _open(self) -> Opened:
+            opened = super()._open()
+            if not isinstance(opened.scripts, MovedScripts):
+                opened.client.set_response_callback("TIME", lambda *_, **__: divmod(clock.now * 1000, 10**6))
+                opened = opened._replace(scripts=MovedScripts(clock, opened, self))
+                self._opened = opened
+            return opened
+
+    with patch("broker.redis_store.Link", MovedLink):
+        return RedisStore(lambda: address, namespace, **options)
+
+
+class MovedScripts(Scripts):
+    """Tells the server the time before each script."""
+
+    def __init__(self, clock: Clock, opened: Opened, link: Link) -> None:
+        super().__init__(opened.wire, link.keys)
+        self._clock = clock
+        self._client: redis.Redis = opened.client
+        self._time_key = f"{link.keys.namespace}:test-clock"
+
+    def run_all(self, calls: Sequence[tuple[str, Sequence[Argument], Sequence[str]]]) -> list[Any]:
+        answers = []
+        for call in calls:
+            self._client.set(self._time_key, self._clock.next_us(_stamps(*call)), px=600_000)
+            answers += super().run_all([call])
+        return answers
+
+    def _load(self, script: Script) -> str:
+        return super()._load(replace(script, body=with_time_from(self._time_key, script.body)))
+
+
+def _stamps(verb: str, argv: Sequence[Argument], _: Sequence[str]) -> int:
+    """How many places in line a script may give away, each a microsecond behind the other."""
+    return len(argv) // 3 + 1 if verb == "enqueue" else len(argv) + 1
+
+
+def with_time_from(key: str, body: str) -> str:
+    """A script's text that reads microseconds from a key, and numbers stream entries by them."""
+    given = f"redis.call('GET', '{key}')"
+    body = body.replace(
+        "redis.call('TIME')",
+        f"{{ math.floor(tonumber({given}) / 1000000), tonumber({given}) % 1000000 }}",
+    )
+    return body.replace(
+        "redis.call('XADD', events, '*'", "redis.call('XADD', events, string.format('%.0f-*', now)"
+    )
