@@ -1,23 +1,73 @@
 """What every router under /api shares: the services, and the bearer key in the OpenAPI document."""
 
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
-from control.service import JobService, QueueService
+from control.service import (
+    DeadLetters,
+    EffectiveRules,
+    JobActions,
+    JobService,
+    QueueActions,
+    QueueService,
+    RuleActions,
+    WorkerService,
+)
+
+if TYPE_CHECKING:
+    from actors.composition import App
 
 # The guard has checked the key already; this tells the documentation that there is one.
 bearer = Security(HTTPBearer(auto_error=False, description="the key that the first start printed"))
 
 
+#: Who did it, in the journal: there is one key for all callers.
+CALLER = "api"
+
+
 def _jobs(request: Request) -> JobService:
-    return cast(JobService, request.app.state.jobs)
+    return JobService(_app(request))
+
+
+def _job_actions(request: Request) -> JobActions:
+    return JobActions(_app(request), CALLER)
 
 
 def _queues(request: Request) -> QueueService:
-    return cast(QueueService, request.app.state.queues)
+    return QueueService(_app(request))
+
+
+def _queue_actions(request: Request) -> QueueActions:
+    return QueueActions(_app(request), CALLER)
+
+
+def _dead_letters(request: Request) -> DeadLetters:
+    return DeadLetters(_app(request), CALLER)
+
+
+def _rules(request: Request) -> EffectiveRules:
+    return EffectiveRules(_app(request))
+
+
+def _rule_actions(request: Request) -> RuleActions:
+    return RuleActions(_app(request), CALLER)
+
+
+def _workers(request: Request) -> WorkerService:
+    return WorkerService(_app(request))
+
+
+def _app(request: Request) -> "App":
+    return cast("App", request.app.state.app)
 
 
 Jobs = Annotated[JobService, Depends(_jobs)]
+JobVerbs = Annotated[JobActions, Depends(_job_actions)]
 Queues = Annotated[QueueService, Depends(_queues)]
+QueueVerbs = Annotated[QueueActions, Depends(_queue_actions)]
+Letters = Annotated[DeadLetters, Depends(_dead_letters)]
+Rules = Annotated[EffectiveRules, Depends(_rules)]
+RuleVerbs = Annotated[RuleActions, Depends(_rule_actions)]
+Workers = Annotated[WorkerService, Depends(_workers)]

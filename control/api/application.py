@@ -5,12 +5,22 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 from starlette.responses import JSONResponse, Response
 
-from control.api import docs, health, jobs, queues
+from control.api import (
+    dead_letters,
+    docs,
+    health,
+    job_actions,
+    jobs,
+    queue_actions,
+    queues,
+    rules,
+    tenants,
+    workers,
+)
 from control.api.faults import answer_faults
 from control.api.guard import Guard
 from control.api.keys import KeyFile
 from control.api.openapi import describe
-from control.service import JobService, QueueService
 
 BODY_SLACK = 65_536  # bytes for options and escapes around a payload at its own limit
 
@@ -35,10 +45,9 @@ def create_api(app: "App") -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    api.state.jobs = JobService(app)
-    api.state.queues = QueueService(app)
-    for router in (health.router, jobs.router, queues.router):
-        api.include_router(router)
+    api.state.app = app
+    for part in (health, jobs, job_actions, dead_letters, queues, queue_actions, rules, tenants, workers):
+        api.include_router(part.router)
     answer_faults(api)
     # Twice the payload: escapes may double what the payload limit counts.
     limit = 2 * settings.payload.max_bytes + BODY_SLACK

@@ -7,8 +7,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
 
+from control.service.errors import NotConfirmed, NotPossible, UnknownWorker
+from database.errors import DatabaseOutdated, DatabaseUnavailable
 from jobs.errors import (
     CallboardError,
+    InvalidAdjustment,
     InvalidPayload,
     JobIdTaken,
     JobNotFound,
@@ -68,11 +71,17 @@ OF_OURS: Sequence[tuple[type[CallboardError], ApiError]] = (
     (JobNotFound, ApiError(404, "unknown_job")),
     (UnknownQueue, ApiError(404, "unknown_queue")),
     (UnknownActor, ApiError(404, "unknown_actor")),
+    (UnknownWorker, ApiError(404, "unknown_worker")),
     (JobIdTaken, ApiError(409, "taken")),
+    (NotPossible, ApiError(409, "not_possible")),
+    (NotConfirmed, ApiError(422, "not_confirmed")),
+    (InvalidAdjustment, ApiError(422, "invalid_rule")),
     (InvalidPayload, ApiError(422, "invalid_payload")),
     (PayloadTooLarge, TOO_LARGE),
     (StoreUnavailable, ApiError(503, "store_unavailable", {"Retry-After": "5"})),
     (StoreFull, ApiError(503, "store_full", {"Retry-After": "30"})),
+    (DatabaseUnavailable, ApiError(503, "database_unavailable", {"Retry-After": "5"})),
+    (DatabaseOutdated, ApiError(503, "database_outdated", {"Retry-After": "30"})),
 )
 
 
@@ -89,11 +98,11 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 _MEANINGS = {
     400: "The body is not JSON.",
     401: "The bearer key is missing or wrong.",
-    404: "There is no such job, queue or actor; the message names the nearest one.",
-    409: "The `jobId` belongs to a job of another actor or tenant.",
+    404: "There is no such thing (job, queue, actor, worker); the message names the nearest one.",
+    409: "A taken `jobId`, or a job in a state in which this cannot be done to it.",
     413: "The body or the job's data is over the size limit.",
     415: "The body is not declared as application/json.",
     422: "A field is wrong; `field` names it.",
     500: "Something broke; the log line with this `requestId` says what.",
-    503: "The job store is away or full and nothing was accepted; try again after `Retry-After` seconds.",
+    503: "Job store or database are away or full; nothing was done. Try again after `Retry-After` seconds.",
 }

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -20,7 +21,6 @@ from control.api.errors import (
     ApiError,
     of_error,
 )
-from control.service.jobs import BackoffOption, JobOptions, NewJobRequest
 from jobs.errors import CallboardError
 from settings.errors import nearest
 
@@ -55,7 +55,7 @@ def _invalid(request: Request, error: Exception) -> Response:
     if path == ["body"]:
         return _no_object(request)
     if first["type"] == "extra_forbidden":
-        message = f"{field} is not a known field{_meant(path)}"
+        message = f"{field} is not a known field{_meant(request, path)}"
     else:
         said = first["msg"].removeprefix("Value error, ")
         message = f"{field}: {said[:1].lower()}{said[1:]}"
@@ -71,15 +71,23 @@ def _no_object(request: Request) -> Response:
     )
 
 
-def _meant(path: Sequence[str]) -> str:
-    models: dict[str, type[BaseModel]] = {
-        "": NewJobRequest,
-        "options": JobOptions,
-        "options.backoff": BackoffOption,
-    }
-    model = models.get(".".join(path[1:-1]))
-    near = nearest(path[-1], model.model_fields) if model else None
+def _meant(request: Request, path: Sequence[str]) -> str:
+    """The nearest field of the model that the unknown one was given in."""
+    route = request.scope.get("route")
+    body = route.body_field if isinstance(route, APIRoute) else None
+    model = _model_in(body.field_info.annotation) if body else None
+    for part in path[1:-1]:
+        below = model.model_fields.get(part) if model else None
+        model = _model_in(below.annotation) if below else None
+    names = [one.alias or name for name, one in model.model_fields.items()] if model else []
+    near = nearest(path[-1], names)
     return f"; did you mean {near}?" if near else ""
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model that an annotation names, also when it is one of several things."""
+    choices = (annotation, *get_args(annotation))
+    return next((one for one in choices if isinstance(one, type) and issubclass(one, BaseModel)), None)
 
 
 def _of_starlette(request: Request, error: Exception) -> Response:

@@ -16,9 +16,15 @@ router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"], dependencies=[bearer])
     responses={
         201: {
             "description": "The job is accepted and safe.",
-            "headers": {"Location": {"description": "where to see it", "schema": {"type": "string"}}},
+            "headers": {
+                "Location": {"description": "where to see it", "schema": {"type": "string"}},
+                "Callboard-Replaced": {
+                    "description": "the job whose place it took (unique modes debounce and latest)",
+                    "schema": {"type": "string"},
+                },
+            },
         },
-        200: {"description": "A job with this `jobId` was there already.", "model": JobView},
+        200: {"description": "A job with this id or unique key was there already.", "model": JobView},
         **documented(400, 401, 404, 409, 413, 415, 422, 500, 503),
     },
 )
@@ -28,10 +34,12 @@ def add_job(body: NewJobRequest, jobs: Jobs, response: Response) -> JobView:
     `queue` may be one of ours or a name that the requirement documents use; with `name` it may stand
     for several actors.
     """
-    job, created = jobs.add(body)
-    response.status_code = 201 if created else 200
-    response.headers["Location"] = f"/api/v1/jobs/{job.id}"
-    return job
+    added = jobs.add(body)
+    response.status_code = 201 if added.created else 200
+    response.headers["Location"] = f"/api/v1/jobs/{added.job.id}"
+    if added.replaced is not None:
+        response.headers["Callboard-Replaced"] = added.replaced
+    return added.job
 
 
 @router.get("/{jobId}", summary="See a job", responses=documented(401, 404, 500, 503))

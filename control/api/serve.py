@@ -34,7 +34,22 @@ def serve(app: "App") -> None:
             sys.stdout.write(f"API key (shown only now): {key}\n")
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
         logging.getLogger("callboard.api").info("listening on %s", api_url(host, port))
+        _restore_rules(app)
         server_of(app).run(sockets=[listener])
+
+
+def _restore_rules(app: "App") -> None:
+    """Give a new job store the pauses and limits that the database keeps. The API serves in any case."""
+    from control.service.kept import KeptRules
+
+    log = logging.getLogger("callboard.api")
+    try:
+        restored = KeptRules(app, "api").restore_if_new()
+    except CallboardError as error:
+        log.warning("pauses and limits were not restored: %s", error)
+    else:
+        if restored:
+            log.info("the job store is new; pauses and limits restored: %d", restored)
 
 
 def server_of(app: "App") -> "uvicorn.Server":

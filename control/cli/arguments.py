@@ -3,12 +3,18 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from control.service.jobs import JobOptions
 from control.service.names import python_names
+from control.service.new_job import JobOptions
+from control.service.requests import Changes, CleanRequest, DeadLetterFilter, Strict
 from jobs.errors import InvalidPayload
+
+C = TypeVar("C", bound=Changes)
+S = TypeVar("S", bound=Strict)
 
 
 def read_data(values: Sequence[str], document: str | None, schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,8 +36,6 @@ def read_data(values: Sequence[str], document: str | None, schema: Mapping[str, 
 
 def read_options(given: Mapping[str, Any]) -> JobOptions:
     """The options with durations as milliseconds. Raises InvalidPayload, which names the option."""
-    from pydantic import ValidationError
-
     read = {name: value for name, value in given.items() if value is not None}
     for name in ("delay", "timeout"):
         if name in read:
@@ -39,11 +43,69 @@ def read_options(given: Mapping[str, Any]) -> JobOptions:
     if "backoff" in read:
         kind, _, wait = read["backoff"].partition(":")
         read["backoff"] = {"type": kind, "delay": _milliseconds("backoff", wait or "1s")}
+    mode, key, ttl = (read.pop(name, None) for name in ("unique", "key", "ttl"))
+    if mode or key or ttl:
+        unique = {"mode": mode, "key": key, "ttl": _milliseconds("ttl", ttl) if ttl else None}
+        read["unique"] = {name: value for name, value in unique.items() if value is not None}
+    if "runAt" in read:
+        read["runAt"] = read_moment("at", read["runAt"])
+    return _checked(JobOptions, read)
+
+
+def read_moment(option: str, text: str, now: datetime | None = None) -> datetime:
+    """A moment as ISO 8601, in this machine's zone where none is given, or as a time ago such as 2h.
+
+    Raises InvalidPayload.
+    """
+    from settings import parse_ms
+
+    with suppress(ValueError):
+        return datetime.fromisoformat(text).astimezone()
+    with suppress(ValueError):
+        return (now or datetime.now(UTC)) - timedelta(milliseconds=parse_ms(text))
+    raise InvalidPayload(f"{option}: write a moment as 2026-03-01T08:00, or a time ago as 2h")
+
+
+def read_changes(kind: type[C], given: Mapping[str, str | None]) -> C:
+    """Rules to change: `none` lifts one, `settings` lets it follow the settings. Raises InvalidPayload."""
+    read: dict[str, Any] = {}
+    for name, text in given.items():
+        if text is None:
+            continue
+        if text == "settings":
+            read[name] = None
+        elif name.endswith("rate"):
+            read[name] = text
+        elif name.endswith("cap") and text == "none":
+            read[name] = 0
+        else:
+            read[name] = _value(text, {})
+    return _checked(kind, read)
+
+
+def read_filter(given: Mapping[str, Any], *, since: str | None, until: str | None) -> DeadLetterFilter:
+    """Which dead letters are meant. Raises InvalidPayload."""
+    moments = {"since": since, "until": until}
+    read = {name: read_moment(name, text) for name, text in moments.items() if text is not None}
+    return _checked(DeadLetterFilter, {**given, **read})
+
+
+def read_clean(state: str, older_than: str, keep: int) -> CleanRequest:
+    """Which jobs shall go. Raises InvalidPayload."""
+    age = _milliseconds("older-than", older_than)
+    return _checked(CleanRequest, {"state": state, "olderThanMs": age, "keep": keep})
+
+
+def _checked(kind: type[S], values: Mapping[str, Any]) -> S:
+    from pydantic import ValidationError
+
     try:
-        return JobOptions(**read)
+        return kind(**values)
     except ValidationError as error:
         first = error.errors()[0]
-        raise InvalidPayload(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        where = ".".join(map(str, first["loc"]))
+        said = first["msg"].removeprefix("Value error, ")
+        raise InvalidPayload(f"{where}: {said}" if where else said) from None
 
 
 def _document(text: str) -> dict[str, Any]:

@@ -2,7 +2,20 @@
 
 import typer
 
-from control.cli import api, config, demo, doctor, health, jobs, migrate, up
+from control.cli import (
+    api,
+    config,
+    demo,
+    doctor,
+    health,
+    job_actions,
+    jobs,
+    limits,
+    migrate,
+    queues,
+    up,
+    workers,
+)
 
 app = typer.Typer(
     help="A background-job platform for multi-tenant products, built on Dramatiq.",
@@ -16,6 +29,19 @@ app.command("doctor")(doctor.doctor)
 app.command("api")(api.api)
 app.command("migrate")(migrate.migrate)
 app.add_typer(jobs.app, name="jobs")
+jobs.app.command("why")(job_actions.why)
+jobs.app.command("promote")(job_actions.promote)
+jobs.app.command("priority")(job_actions.priority)
+jobs.app.command("cancel")(job_actions.cancel)
+jobs.app.command("remove")(job_actions.remove)
+jobs.app.command("retry")(job_actions.retry)
+jobs.app.command("retry-failed")(job_actions.retry_failed)
+app.add_typer(queues.app, name="queues")
+queues.app.command("limits")(limits.limits)
+queues.app.command("set")(limits.change)
+queues.app.command("restore")(limits.restore)
+app.add_typer(limits.tenants, name="tenants")
+app.add_typer(workers.app, name="workers")
 app.add_typer(config.app, name="config")
 app.add_typer(health.app, name="health")
 app.add_typer(api.key_app, name="api-key")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Add jobs and see what becomes of them.", no_args_is_help=True)
 
 JobId = Annotated[str, typer.Argument(help="The job's id.", show_default=False)]
+UNIQUE = "One of until_started, until_finished, throttle, debounce, latest."
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -28,11 +29,16 @@ def add(
     job: Annotated[str | None, typer.Option(help="The job's name, where a queue has several.")] = None,
     priority: Annotated[int | None, typer.Option(min=1, max=10, help="1 is first.")] = None,
     delay: Annotated[str | None, typer.Option(help="Start no sooner than in, such as 5s.")] = None,
+    at: Annotated[str | None, typer.Option(help="Start no sooner than then: 2026-03-01T08:00.")] = None,
     attempts: Annotated[int | None, typer.Option(min=1, help="Executions at most.")] = None,
     backoff: Annotated[str | None, typer.Option(help="Such as exponential:5s, fixed:2s, linear:1s.")] = None,
     timeout: Annotated[str | None, typer.Option(help="Limit of one attempt, such as 2min.")] = None,
     job_id: Annotated[str | None, typer.Option("--id", help="Same id twice is one job.")] = None,
     tenant: Annotated[str | None, typer.Option(help="The tenant the job belongs to.")] = None,
+    gate: Annotated[str | None, typer.Option(help="A resource of the tenant, such as gmail:a7.")] = None,
+    unique: Annotated[str | None, typer.Option(help=UNIQUE)] = None,
+    key: Annotated[str | None, typer.Option(help="What is unique; else all arguments.")] = None,
+    ttl: Annotated[str | None, typer.Option(help="How long it is unique, such as 1h.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the job until it settles.")] = False,
 ) -> None:
     """Add a job. Prints its id."""
@@ -45,11 +51,16 @@ def add(
     options = {
         "priority": priority,
         "delay": delay,
+        "runAt": at,
         "attempts": attempts,
         "backoff": backoff,
         "timeout": timeout,
         "jobId": job_id,
         "tenantId": tenant,
+        "gate": gate,
+        "unique": unique,
+        "key": key,
+        "ttl": ttl,
     }
     request = NewJobRequest(
         queue=name,
@@ -58,10 +69,12 @@ def add(
         options=read_options(options),
     )
     service = JobService(platform)
-    added, created = service.add(request)
+    added, created, replaced = service.add(request)
     typer.echo(added.id)
     if not created:
         typer.echo(f"callboard: job {added.id} was there already ({added.state})", err=True)
+    if replaced is not None:
+        typer.echo(f"callboard: it took the place of job {replaced}", err=True)
     if wait:
         raise typer.Exit(_follow(service, added.id))
 

@@ -1,19 +1,57 @@
 """Every rule of the control room, once. API, CLI and dashboard are thin faces of it."""
 
-from control.service.jobs import JobService, NewJobRequest
+from control.service.dead_letters import DeadLetters
+from control.service.effective import EffectiveRules
+from control.service.job_actions import JobActions
+from control.service.jobs import JobService
+from control.service.kept import KeptRules
+from control.service.new_job import NewJobRequest
+from control.service.operator_views import (
+    JobAnswer,
+    LaneView,
+    Paused,
+    Removal,
+    Retried,
+    RulesView,
+    WhyView,
+)
+from control.service.queue_actions import QueueActions
 from control.service.queues import QueueService
-from control.service.views import JobView, ProgressView, QueueHealth, QueueMetrics, QueuesHealth, WorkerView
+from control.service.rules import RuleActions
+from control.service.views import (
+    JobView,
+    ProgressView,
+    QueueHealth,
+    QueueMetrics,
+    QueuesHealth,
+    WorkerDetail,
+    WorkerView,
+)
 from control.service.workers import WorkerService
 
 __all__ = [
+    "DeadLetters",
+    "EffectiveRules",
+    "JobActions",
+    "JobAnswer",
     "JobService",
     "JobView",
+    "KeptRules",
+    "LaneView",
     "NewJobRequest",
+    "Paused",
     "ProgressView",
+    "QueueActions",
     "QueueHealth",
     "QueueMetrics",
     "QueueService",
     "QueuesHealth",
+    "Removal",
+    "Retried",
+    "RuleActions",
+    "RulesView",
+    "WhyView",
+    "WorkerDetail",
     "WorkerService",
     "WorkerView",
 ]

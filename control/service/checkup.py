@@ -31,6 +31,7 @@ def examine() -> Iterator[Finding]:
     yield ok("actors", ", ".join(sorted(app.broker.actors)) or "none")
     yield from servers.redis(settings, app.broker.store)
     yield servers.database(app)
+    yield from servers.changed_rules(app)
 
 
 def _settings() -> Settings | Finding:

@@ -2,16 +2,19 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dramatiq
-from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from broker.sent import SentMessage
 from control.service.names import find_actor, find_queues, python_names
+from control.service.new_job import JobOptions, NewJobRequest, UniqueOption
+from control.service.operator_views import WhyView
 from control.service.reading import job_view, progress_view
+from control.service.standing import why_view
 from control.service.views import JobView, ProgressView
-from jobs.errors import InvalidPayload, JobIdTaken, JobNotFound
-from jobs.ids import JOB_ID, LONGEST_TENANT, check_job_id, check_tenant_id
+from jobs.errors import InvalidPayload, JobNotFound
+from jobs.ids import check_stored_id
 from jobs.model import DEFAULT_ATTEMPTS, DEFAULT_PRIORITY, Job
 from jobs.states import JobState
 
@@ -21,65 +24,15 @@ if TYPE_CHECKING:
 
 LIST_LIMIT = 1_000
 LOOK_EVERY = 0.2  # seconds: progress is visible within 200 ms (CATALOGUE section 1)
-LONGEST_MS = 100 * 366 * 86_400_000
 
 
-class Strict(BaseModel):
-    """A request part that refuses unknown keys and takes no text for a number."""
+class Added(NamedTuple):
+    """The job that is there. `created` is False when it was there before, by its id or its unique key, or
+    when its id is still known; `replaced` is the job whose place it took."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class BackoffOption(Strict):
-    type: Literal["exponential", "fixed", "linear"] = "exponential"
-    delay: int = Field(ge=0, le=LONGEST_MS, description="milliseconds before the second attempt")
-
-
-class JobOptions(Strict):
-    """S0 JobOptions. What is left out follows the queue's policy."""
-
-    priority: int | None = Field(None, ge=1, le=10, description="1 (first) to 10")
-    delay: int | None = Field(None, ge=0, le=LONGEST_MS, description="milliseconds before the first start")
-    attempts: int | None = Field(None, ge=1, le=1_000, description="executions at most")
-    backoff: BackoffOption | None = None
-    timeout: int | None = Field(None, ge=1, le=LONGEST_MS, description="milliseconds one attempt may take")
-    removeOnComplete: bool | int | None = Field(  # noqa: N815 - S0's own name
-        None, description="true: remove at once; a number: keep that many completed jobs of the queue"
-    )
-    removeOnFail: bool | int | None = Field(  # noqa: N815
-        None, description="false; failed jobs stay for their queue's retention"
-    )
-    jobId: str | None = Field(  # noqa: N815
-        None,
-        pattern=f"^{JOB_ID.pattern}$",
-        description="makes adding idempotent: the same id twice is one job",
-    )
-    tenantId: str | None = Field(None, min_length=1, max_length=LONGEST_TENANT)  # noqa: N815
-    userId: str | None = Field(None, min_length=1, max_length=128)  # noqa: N815
-
-    @field_validator("removeOnFail")
-    @classmethod
-    def _failed_jobs_stay(cls, wanted: bool | int | None) -> bool | int | None:
-        if wanted is None or wanted is False:
-            return wanted
-        raise ValueError("removing failed jobs is not there yet; leave it out, or give false")
-
-    @field_validator("tenantId")
-    @classmethod
-    def _a_tenant_id(cls, tenant: str | None) -> str | None:
-        try:
-            return None if tenant is None else check_tenant_id(tenant)
-        except InvalidPayload as error:
-            raise ValueError(str(error)) from None
-
-
-class NewJobRequest(Strict):
-    """S0 Job creation. `queue` may be one of ours or a name that the documents use."""
-
-    queue: str | None = Field(None, min_length=1, max_length=128)
-    name: str | None = Field(None, min_length=1, max_length=128, description="the actor or job name")
-    data: dict[str, Any] = Field(default_factory=dict, description="the actor's arguments by name")
-    options: JobOptions = JobOptions()
+    job: JobView
+    created: bool
+    replaced: str | None
 
 
 class JobService:
@@ -88,8 +41,8 @@ class JobService:
     def __init__(self, app: "App") -> None:
         self._app = app
 
-    def add(self, request: NewJobRequest) -> tuple[JobView, bool]:
-        """Accept a job. Returns it, and False when a job with its id is, or was just now, there.
+    def add(self, request: NewJobRequest) -> Added:
+        """Accept a job. What comes back is the job that is there now.
 
         Raises UnknownActor, UnknownQueue, InvalidPayload, JobIdTaken, PayloadTooLarge, StoreUnavailable,
         StoreFull.
@@ -97,17 +50,14 @@ class JobService:
         app, options = self._app, request.options
         actor = find_actor(app, request.queue, request.name)
         kwargs = app.validate(actor.actor_name, python_names(app.schema(actor.actor_name), request.data))
-        if options.jobId is not None and (held := app.broker.store.get(options.jobId)) is not None:
-            _refuse_of_another(held, actor, options)
-            return job_view(app, held), False
-        message = actor.send_with_options(kwargs=kwargs, delay=options.delay, **_send_options(options))
-        job = app.broker.store.get(message.message_id)
-        if job is not None:
-            _refuse_of_another(job, actor, options)  # which may have come in between
+        sent = actor.send_with_options(kwargs=kwargs, delay=options.delay, **_send_options(options))
+        assert isinstance(sent, SentMessage)
         # Nothing there: a quick worker has finished and removed it, or an id of the caller's was
         # settled and removed before and is remembered, so that it does not run again.
-        created = job is not None or options.jobId is None
-        return job_view(app, job or _as_accepted(message), message), created
+        job = app.store.get(sent.message_id)
+        # One that was there before has arguments of its own.
+        message = sent if sent.created or job is None else None
+        return Added(job_view(app, job or _as_accepted(sent), message), sent.created, sent.replaced)
 
     def get(self, job_id: str) -> JobView:
         """One job. Raises JobNotFound."""
@@ -124,10 +74,17 @@ class JobService:
         """
         if not 1 <= limit <= LIST_LIMIT or offset < 0:
             raise ValueError(f"the limit must be 1 to {LIST_LIMIT:,} and the offset 0 or more")
-        store, found = self._app.broker.store, []
+        store, found = self._app.store, []
         for name in find_queues(self._app, queue):
             found += store.list_jobs(name, state, offset + limit)
         return [job_view(self._app, job) for job in found[offset : offset + limit]]
+
+    def why(self, job_id: str) -> WhyView:
+        """What stands between a job and its start, or what became of it. Raises JobNotFound."""
+        standing = self._app.store.standing(_possible(job_id))
+        if standing is None:
+            raise _not_found(job_id)
+        return why_view(standing, self._app.store.workers())
 
     def watch(
         self, job_id: str, pause: Callable[[float], None] = time.sleep, every: float = LOOK_EVERY
@@ -149,23 +106,21 @@ class JobService:
             pause(every)
 
     def _stored(self, job_id: str) -> Job:
-        try:
-            check_job_id(job_id)
-        except InvalidPayload as error:
-            raise JobNotFound(f"there is no job {job_id[:128]!r}: {error}") from None
-        job = self._app.broker.store.get(job_id)
+        job = self._app.store.get(_possible(job_id))
         if job is None:
-            raise JobNotFound(
-                f"there is no job {job_id!r}: it was never accepted, or its retention has ended"
-            )
+            raise _not_found(job_id)
         return job
 
 
-def _refuse_of_another(job: Job, actor: "dramatiq.Actor[..., Any]", options: JobOptions) -> None:
-    """An id that someone else's job has must not show that job."""
-    tenant = options.tenantId or actor.options.get("tenant_id") or ""
-    if (job.actor, job.lane) != (actor.actor_name, tenant):
-        raise JobIdTaken(f"job_id {job.id!r} is taken by another job; choose another id.")
+def _possible(job_id: str) -> str:
+    try:
+        return check_stored_id(job_id)
+    except InvalidPayload as error:
+        raise JobNotFound(f"there is no job {job_id[:128]!r}: {error}") from None
+
+
+def _not_found(job_id: str) -> JobNotFound:
+    return JobNotFound(f"there is no job {job_id!r}: it was never accepted, or its retention has ended")
 
 
 def _send_options(options: JobOptions) -> Mapping[str, Any]:
@@ -175,12 +130,19 @@ def _send_options(options: JobOptions) -> Mapping[str, Any]:
         "attempts": options.attempts,
         "backoff": options.backoff.model_dump() if options.backoff else None,
         "time_limit": options.timeout,
+        "run_at": round(options.runAt.timestamp() * 1000) if options.runAt else None,
+        "gate": options.gate,
+        "unique": _unique(options.unique),
         "remove_on_complete": options.removeOnComplete,
         "job_id": options.jobId,
         "tenant_id": options.tenantId,
         "user_id": options.userId,
     }
     return {name: value for name, value in given.items() if value is not None}
+
+
+def _unique(given: bool | UniqueOption | None) -> bool | dict[str, Any] | None:
+    return given.model_dump(exclude_none=True) if isinstance(given, UniqueOption) else given
 
 
 def _as_accepted(message: dramatiq.Message[Any]) -> Job:
@@ -204,6 +166,10 @@ def _as_accepted(message: dramatiq.Message[Any]) -> Job:
         finished_at=None,
         owner=None,
         dead_letter=None,
+        gate=options.get("gate") or "",
+        cancel_requested=False,
+        held_until=None,
+        held_reason="",
         payload=b"",
         record=None,
         progress=None,

@@ -1,18 +1,21 @@
 """From the names a caller uses to our actors, queues and parameters."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import dramatiq
 
 from jobs.errors import InvalidPayload, UnknownActor, UnknownQueue
+from jobs.ids import check_stored_id
 from settings import UnknownName, queues_behind, resolve_name
 
 if TYPE_CHECKING:
     from actors.composition import App
 
 
+LONGEST_QUEUE = 128
 Actor = dramatiq.Actor[..., Any]
 
 
@@ -54,10 +57,42 @@ def find_queues(app: "App", name: str) -> tuple[str, ...]:
         raise UnknownQueue(str(error)) from None
 
 
+def operated_queues(app: "App", name: str) -> Sequence[str]:
+    """As `find_queues`, and a queue that no actor has any more as long as something of it is in the store."""
+    try:
+        return find_queues(app, name)
+    except UnknownQueue:
+        if len(name) <= LONGEST_QUEUE and name.isprintable() and _is_in_store(app, name):
+            return (name,)
+        raise
+
+
+def one_queue(app: "App", name: str) -> str:
+    """The one queue that `operated_queues` finds. Raises UnknownQueue, also for a name of several."""
+    queues = operated_queues(app, name)
+    if len(queues) > 1:
+        raise UnknownQueue(f"{name!r} stands for several queues; name one of {', '.join(queues)}")
+    return queues[0]
+
+
+def possible_job_ids(values: Iterable[str]) -> list[str]:
+    """Those that could be ids at all, each once."""
+    possible = []
+    for value in dict.fromkeys(values):
+        with suppress(InvalidPayload):
+            possible.append(check_stored_id(value))
+    return possible
+
+
 def declared_queues(app: "App") -> list[str]:
     """Every queue that has an actor, and the dead-letter queues that their failed jobs go to."""
-    own = {actor.queue_name for actor in app.broker.actors.values()}
-    return sorted(own | {app.settings.policy(queue).dead_letter for queue in own})
+    own = own_queues(app)
+    return sorted({*own, *(app.settings.policy(queue).dead_letter for queue in own)})
+
+
+def own_queues(app: "App") -> list[str]:
+    """Every queue that has an actor."""
+    return sorted({actor.queue_name for actor in app.broker.actors.values()})
 
 
 def python_names(schema: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,6 +109,14 @@ def python_names(schema: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str
             raise InvalidPayload(f"{target}: it is given twice, as {target} and in camelCase")
         renamed[target] = value
     return renamed
+
+
+def _is_in_store(app: "App", queue: str) -> bool:
+    if any(scope.queue == queue for scope in app.store.adjustments()):
+        return True
+    (stats,) = app.store.stats([queue])
+    counts = (stats.waiting, stats.active, stats.delayed, stats.blocked)
+    return any((*counts, stats.completed, stats.failed, stats.cancelled, stats.dead_letters))
 
 
 def _snake(name: str) -> str:

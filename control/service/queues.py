@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from control.service.names import declared_queues, find_queues
+from control.service.names import declared_queues, one_queue, operated_queues
+from control.service.operator_views import LaneView
 from control.service.views import QueueHealth, QueueMetrics, QueuesHealth, StoreHealth
 from control.service.workers import worker_views
 from jobs.errors import StoreUnavailable
-from jobs.model import QueueStats, WorkerInfo
+from jobs.model import LaneStats, QueueStats, WorkerInfo
 
 if TYPE_CHECKING:
     from actors.composition import App
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 # The alert thresholds and service levels of CATALOGUE section 3.
 TOO_MANY_WAITING, TOO_MANY_FAILED, TOO_OLD_MS = 1_000, 100, 30_000
+LANE_LIMIT = 1_000
 
 
 class QueueService:
@@ -28,24 +30,37 @@ class QueueService:
 
         Raises UnknownQueue, StoreUnavailable.
         """
-        queues = find_queues(self._app, name)
-        store = self._app.broker.store
-        stats, workers = _sum(name, store.stats(queues)), store.workers()
-        counts = {
-            field.name: getattr(stats, field.name)
-            for field in fields(QueueStats)
-            if field.name in QueueMetrics.model_fields
-        }
-        return QueueMetrics(
-            **counts,
-            total=stats.waiting + stats.active + stats.delayed + stats.blocked,
-            worker_count=sum(not set(queues).isdisjoint(worker.queues) for worker in workers),
-            available=max(0, self._capacity(queues, workers) - stats.active),
-        )
+        queues = operated_queues(self._app, name)
+        store = self._app.store
+        return self._metrics(_sum(name, store.stats(queues)), queues, store.workers())
+
+    def all_metrics(self) -> list[QueueMetrics]:
+        """Counts of every queue of this installation. Raises StoreUnavailable."""
+        store, queues = self._app.store, declared_queues(self._app)
+        workers = store.workers()
+        return [self._metrics(one, [one.queue], workers) for one in store.stats(queues)]
+
+    def lanes(self, name: str, tenants: Sequence[str] | None = None, limit: int = 100) -> list[LaneView]:
+        """Counts of these tenants' lanes in one queue.
+
+        Without names those of up to `limit` tenants that have work, and of those that are paused or have
+        other rules than the settings say.
+
+        Raises UnknownQueue, StoreUnavailable, and ValueError for a limit beyond 1,000.
+        """
+        if not 1 <= limit <= LANE_LIMIT:
+            raise ValueError(f"the limit must be 1 to {LANE_LIMIT:,}")
+        queue, store = one_queue(self._app, name), self._app.store
+        found = store.lanes(queue, tenants, limit)
+        if tenants is None:
+            known = {one.lane for one in found}
+            adjusted = {scope.lane for scope in store.adjustments() if scope.queue == queue}
+            found += store.lanes(queue, sorted(lane for lane in adjusted - known if lane is not None), limit)
+        return [_lane(one) for one in found]
 
     def health(self) -> QueuesHealth:
         """The whole board at a glance. It never raises StoreUnavailable: it reports it."""
-        store, began = self._app.broker.store, time.perf_counter()
+        store, began = self._app.store, time.perf_counter()
         try:
             store.ping()
             latency = (time.perf_counter() - began) * 1000
@@ -60,6 +75,21 @@ class QueueService:
             store=StoreHealth(connected=True, latency_ms=round(latency, 2)),
             workers=worker_views(workers),
             queues=queues,
+        )
+
+    def _metrics(
+        self, stats: QueueStats, queues: Sequence[str], workers: Sequence[WorkerInfo]
+    ) -> QueueMetrics:
+        counts = {
+            field.name: getattr(stats, field.name)
+            for field in fields(QueueStats)
+            if field.name in QueueMetrics.model_fields
+        }
+        return QueueMetrics(
+            **counts,
+            total=stats.waiting + stats.active + stats.delayed + stats.blocked,
+            worker_count=sum(not set(queues).isdisjoint(worker.queues) for worker in workers),
+            available=max(0, self._capacity(queues, workers) - stats.active),
         )
 
     def _capacity(self, queues: Sequence[str], workers: Sequence[WorkerInfo]) -> int:
@@ -90,9 +120,21 @@ def _health(stats: QueueStats, workers: int) -> QueueHealth:
         reasons=reasons,
         waiting=stats.waiting,
         active=stats.active,
+        delayed=stats.delayed,
+        resting=stats.resting,
         failed=stats.failed,
+        paused=stats.paused,
         worker_count=workers,
     )
+
+
+def _lane(stats: LaneStats) -> LaneView:
+    counts = {
+        field.name: getattr(stats, field.name)
+        for field in fields(LaneStats)
+        if field.name in LaneView.model_fields
+    }
+    return LaneView(**counts, tenant_id=stats.lane or None)
 
 
 def _sum(name: str, rows: Sequence[QueueStats]) -> QueueStats:
@@ -103,7 +145,7 @@ def _sum(name: str, rows: Sequence[QueueStats]) -> QueueStats:
     counts = {
         field.name: sum(getattr(row, field.name) for row in rows)
         for field in fields(QueueStats)
-        if field.type is int or field.type == "int"
+        if field.type in (int, "int", float, "float")
     }
     return QueueStats(
         queue=name,

@@ -22,8 +22,7 @@ def job_view(app: "App", job: Job, sent: dramatiq.Message[Any] | None = None) ->
     """
     message = sent or _message(app, job)
     record = _json(job.record)
-    error = record.get("error")
-    error = error if isinstance(error, dict) else {}
+    error = _error(record)
     started, finished = job.started_at, job.finished_at
     return JobView(
         id=job.id,
@@ -38,7 +37,7 @@ def job_view(app: "App", job: Job, sent: dramatiq.Message[Any] | None = None) ->
         processed_on=moment(started),
         finished_on=moment(finished),
         due_at=moment(job.due_at),
-        failed_reason=_failed_reason(error),
+        failed_reason=_reason(error),
         stacktrace=[str(line) for line in error.get("stack") or []],
         returnvalue=record.get("result"),
         wait_ms=None if started is None or job.ready_at is None else max(0, started - job.ready_at),
@@ -62,6 +61,17 @@ def progress_view(job: Job) -> ProgressView:
         done=_number(told.get("done")),
         total=_number(told.get("total")),
     )
+
+
+def failed_reason(job: Job) -> str | None:
+    """Why it failed or was cancelled, in a sentence."""
+    return _reason(_error(_json(job.record)))
+
+
+def error_type(job: Job) -> str | None:
+    """The type of the error that a job failed with."""
+    kind = _error(_json(job.record)).get("type")
+    return kind if isinstance(kind, str) else None
 
 
 def _message(app: "App", job: Job) -> dramatiq.Message[Any] | None:
@@ -118,7 +128,12 @@ def _delay(job: Job) -> int:
     return max(0, first - job.created_at) if first is not None else 0
 
 
-def _failed_reason(error: dict[str, Any]) -> str | None:
+def _error(record: dict[str, Any]) -> dict[str, Any]:
+    error = record.get("error")
+    return error if isinstance(error, dict) else {}
+
+
+def _reason(error: dict[str, Any]) -> str | None:
     kind, message = error.get("type"), error.get("message")
     return ": ".join(str(part) for part in (kind, message) if part) or None
 

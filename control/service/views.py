@@ -91,6 +91,8 @@ class QueueMetrics(View):
     retries: int
     oldest_waiting_ms: int | None
     paused: bool
+    completed_per_minute: float = Field(description="over the last minute or two")
+    failed_per_minute: float = Field(description="over the last minute or two")
     worker_count: int
     available: int = Field(description="jobs that workers could start now")
 
@@ -103,21 +105,35 @@ class QueueHealth(View):
     reasons: list[str]
     waiting: int
     active: int
+    delayed: int
+    resting: int
     failed: int
+    paused: bool
     worker_count: int
 
 
 class WorkerView(View):
     """One worker process in the registry. A worker whose heartbeat stopped is no longer listed."""
 
+    owner: str = Field(description="its name in leases, unique for each start of a process")
     name: str
     host: str
     pid: int
     version: str
     threads: int
     queues: list[str]
+    running: int = Field(description="jobs it ran at its last heartbeat")
+    memory_bytes: int
     started_at: datetime
+    seen_at: datetime | None = Field(description="its last heartbeat")
     lease_until: datetime
+
+
+class WorkerDetail(WorkerView):
+    """A worker process with what it holds now."""
+
+    actors: list[str] = Field(description="the actors it knows")
+    jobs: list[str] = Field(description="ids of the jobs under its lease")
 
 
 class StoreHealth(View):

@@ -36,6 +36,7 @@ def run(app: "App", workers: int) -> None:
             server.start()
         app.broker.store.ping()
         _migrate(app)
+        _restore_rules(app, supervisor.say)
         key = KeyFile(settings.home).ensure()
         supervisor.run(
             ready=lambda: _accepts(settings.api.host, settings.api.port),
@@ -58,6 +59,14 @@ def _migrate(app: "App") -> None:
     from database.migrations import migrate
 
     migrate(app.engine())
+
+
+def _restore_rules(app: "App", say: Callable[[str], None]) -> None:
+    from control.service.kept import KeptRules
+
+    restored = KeptRules(app, "up").restore_if_new()
+    if restored:
+        say(f"the job store is new; pauses and limits restored: {restored}")
 
 
 def _welcome(app: "App", key: str | None, workers: int) -> str:

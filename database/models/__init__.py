@@ -1,5 +1,6 @@
 """All tables, one file a subject. Importing this package fills `Base.metadata`."""
 
+from database.models.adjustments import AdjustedRule
 from database.models.base import Base
 from database.models.executions import JobExecution
 from database.models.mail import MailboxCursor, StoredMessage, SyncRun
@@ -7,6 +8,7 @@ from database.models.reports import Report
 from database.models.webhooks import DisabledEndpoint, WebhookDelivery
 
 __all__ = [
+    "AdjustedRule",
     "Base",
     "DisabledEndpoint",
     "JobExecution",

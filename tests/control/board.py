@@ -34,7 +34,7 @@ def count(upto: int) -> None:
 
 def work(store: JobStore, queue: str, outcome: Outcome = Outcome.COMPLETED, record: bytes = b"{}") -> str:
     """Take the next job of a queue as a worker would, and settle it; its id."""
-    (job,) = store.fetch(FetchRequest("w1", uuid.uuid4().hex, 1, {queue: (1, None)})).jobs
+    (job,) = store.fetch(FetchRequest("w1", uuid.uuid4().hex, 1, {queue: 1})).jobs
     verdict = Verdict(job.id, job.token, outcome, record=record, dead_letter="dead-letter")
     store.settle("w1", [verdict])
     return job.id

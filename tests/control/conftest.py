@@ -1,12 +1,20 @@
 import os
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
 
+from actors import app as platform
 from actors.composition import App
+from broker.connection import RedisAddress
+from broker.redis_store import RedisStore
 from control.api.keys import KeyFile
+from control.api.serve import listen
+from control.cli import main
+from database.adjustments import Adjustments
+from database.migrations import migrate
 from jobs.memory import MemoryStore
 from jobs.store import JobStore
 from tests.control.board import small_app
@@ -23,6 +31,14 @@ def app(store: JobStore, tmp_path: Path) -> App:
     return small_app(store, tmp_path)
 
 
+@pytest.fixture
+def ruled(app: App) -> Iterator[App]:
+    """The same with a database for the rules that are changed."""
+    migrate(app.engine())
+    yield app
+    app.engine().dispose()
+
+
 @pytest.fixture(scope="session")
 def bare() -> Iterator[httpx2.Client]:
     """An HTTP client without a key. One for all, because a client is slow to make."""
@@ -34,6 +50,7 @@ def bare() -> Iterator[httpx2.Client]:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[App, httpx2.Client]]:
     """The API under a real uvicorn on loopback, and a client that has its key."""
     app = small_app(MemoryStore(), tmp_path_factory.mktemp("home"))
+    migrate(app.engine())
     key = KeyFile(app.settings.home).ensure()
     headers = {"Authorization": f"Bearer {key}"}
     with (
@@ -41,6 +58,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[App, http
         httpx2.Client(base_url=url, headers=headers, trust_env=False, timeout=10) as client,
     ):
         yield app, client
+    app.engine().dispose()
 
 
 @pytest.fixture
@@ -48,6 +66,9 @@ def api(served: tuple[App, httpx2.Client], store: JobStore) -> httpx2.Client:
     """A client of the API, which stands on this test's own store."""
     app, client = served
     app.broker.store = store
+    kept = Adjustments(app.engine())
+    for one in kept.read():
+        kept.forget(one.scope.queue)
     return client
 
 
@@ -67,3 +88,49 @@ def env(tmp_path: Path) -> dict[str, str]:
     )
     clean = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return {**clean, "CALLBOARD_HOME": str(tmp_path / "home")}
+
+
+@pytest.fixture
+def joined(env: dict[str, str], redis_url: str, namespace: str) -> dict[str, str]:
+    """The same with a real Redis."""
+    return {**env, "REDIS_URL": redis_url, "CALLBOARD_REDIS__NAMESPACE": namespace}
+
+
+@pytest.fixture
+def board(redis_url: str, namespace: str) -> Iterator[RedisStore]:
+    """The store that the commands of `joined` speak to."""
+    store = RedisStore(lambda: RedisAddress(redis_url), namespace)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A port where nobody listens."""
+    with listen("127.0.0.1", 0) as listener:
+        return listener.getsockname()[1]
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[MemoryStore]:
+    """A store in memory and a home of its own under the commands that `here` runs."""
+    store = MemoryStore()
+    monkeypatch.setattr(platform.broker, "store", store)
+    monkeypatch.setattr(platform, "settings", platform.settings.model_copy(update={"home": tmp_path}))
+    monkeypatch.setattr(platform, "_engine", None)
+    yield store
+    if platform._engine is not None:
+        platform._engine.dispose()
+
+
+@pytest.fixture
+def here(capsys: pytest.CaptureFixture[str]) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """Run a command in this process, which is quicker than a program of its own."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, ended.value.code, said.out, said.err)
+
+    return run

@@ -2,67 +2,19 @@
 
 import io
 import json
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from actors import app
-from broker.connection import RedisAddress
-from broker.redis_store import RedisStore
 from control.api.keys import KeyFile
 from control.api.serve import listen
-from control.cli import main
-from jobs.memory import MemoryStore
 from jobs.model import FetchRequest, NewJob, Outcome
 from jobs.states import JobState
 from tests.control.board import work
 from tests.control.running import callboard, command, on_a_terminal, refused, running
 
 SYNC = ("user_id=u1", "account_id=a1")
-
-
-@pytest.fixture
-def joined(env, redis_url, namespace) -> dict[str, str]:
-    """The same with a real Redis."""
-    return {**env, "REDIS_URL": redis_url, "CALLBOARD_REDIS__NAMESPACE": namespace}
-
-
-@pytest.fixture
-def board(redis_url, namespace):
-    """The store that the commands of `joined` speak to."""
-    store = RedisStore(lambda: RedisAddress(redis_url), namespace)
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def closed_port() -> int:
-    """A port where nobody listens."""
-    with listen("127.0.0.1", 0) as listener:
-        return listener.getsockname()[1]
-
-
-@pytest.fixture
-def memory(monkeypatch) -> MemoryStore:
-    """A store in memory under the commands that `here` runs."""
-    store = MemoryStore()
-    monkeypatch.setattr(app.broker, "store", store)
-    return store
-
-
-@pytest.fixture
-def here(capsys):
-    """Run a command in this process, which is quicker than a program of its own."""
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        said = capsys.readouterr()
-        return subprocess.CompletedProcess(arguments, ended.value.code, said.out, said.err)
-
-    return run
 
 
 def test_help_is_there_at_once(env):
@@ -225,11 +177,11 @@ def test_wait_follows_the_job_and_ends_with_its_verdict(joined, board, outcome, 
 
 def test_watch_shows_progress_in_plain_lines_where_there_is_no_terminal(joined, board):
     board.enqueue([NewJob("x-1", "email-sync", "email_sync", b"")])
-    (job,) = board.fetch(FetchRequest("w1", "t1", 1, {"email-sync": (1, None)})).jobs
+    (job,) = board.fetch(FetchRequest("w1", "t1", 1, {"email-sync": 1})).jobs
     with running(command("jobs", "watch", job.id), joined) as run:
         run.line_with("x-1 active 0 %")
 
-        board.report_progress({job.id: b'{"percent": 40, "message": "fetching"}'})
+        board.report_progress("w1", {job.id: (job.token, b'{"percent": 40, "message": "fetching"}')})
 
         run.line_with("x-1 active 40 % fetching")
 

@@ -1,10 +1,12 @@
 """Jobs through the service: what API, CLI and dashboard share."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from actors.composition import App
 from control.service import JobService, NewJobRequest
-from control.service.jobs import JobOptions
+from control.service.new_job import JobOptions
 from jobs.errors import InvalidPayload, JobIdTaken, JobNotFound, UnknownActor, UnknownQueue
 from jobs.memory import MemoryStore
 from jobs.model import FetchRequest, NewJob, Outcome, Retention
@@ -32,7 +34,7 @@ def jobs(app: App) -> JobService:
     ],
 )
 def test_a_job_can_be_added_by_queue_actor_or_document_name(jobs, queue, name):
-    job, created = jobs.add(NewJobRequest(queue=queue, name=name, data=SYNC))
+    job, created, _ = jobs.add(NewJobRequest(queue=queue, name=name, data=SYNC))
 
     assert created
     assert (job.name, job.queue, job.state) == ("email_sync", "email-sync", JobState.WAITING)
@@ -40,7 +42,7 @@ def test_a_job_can_be_added_by_queue_actor_or_document_name(jobs, queue, name):
 
 
 def test_parameter_names_are_accepted_in_camel_case(jobs):
-    job, _ = jobs.add(NewJobRequest(queue="email-sync", data={"userId": "u1", "accountId": "a1"}))
+    job, *_ = jobs.add(NewJobRequest(queue="email-sync", data={"userId": "u1", "accountId": "a1"}))
 
     assert job.data == SYNC
 
@@ -83,44 +85,68 @@ def test_without_queue_and_name_nothing_is_added(jobs):
 def test_the_same_id_twice_is_one_job(jobs, store):
     request = NewJobRequest(queue="email-sync", data=SYNC, options=JobOptions(jobId="invoice-7"))
 
-    first, created = jobs.add(request)
-    again, created_again = jobs.add(request)
+    first, created, _ = jobs.add(request)
+    again, created_again, _ = jobs.add(request)
 
     assert (created, created_again) == (True, False)
     assert first.id == again.id == "invoice-7"
     assert len(store.list_jobs("email-sync", JobState.WAITING)) == 1
 
 
-@pytest.mark.parametrize(
-    ("queue", "data", "tenant"),
-    [("count", {"upto": 3}, "acme"), ("email-sync", SYNC, "other"), ("email-sync", SYNC, None)],
-    ids=["another actor", "another tenant", "no tenant"],
-)
-def test_an_id_that_another_job_has_is_refused_and_shows_nothing_of_it(jobs, store, queue, data, tenant):
+def test_an_id_that_another_actors_job_has_is_refused_and_shows_nothing_of_it(jobs, store):
     theirs = {"user_id": "hers", "account_id": "a1"}
-    options = JobOptions(jobId="invoice-7", tenantId="acme")
-    jobs.add(NewJobRequest(queue="email-sync", data=theirs, options=options))
+    jobs.add(NewJobRequest(queue="email-sync", data=theirs, options=JobOptions(jobId="invoice-7")))
 
     with pytest.raises(JobIdTaken, match="'invoice-7' is taken by another job") as caught:
-        jobs.add(
-            NewJobRequest(queue=queue, data=data, options=JobOptions(jobId="invoice-7", tenantId=tenant))
-        )
+        jobs.add(NewJobRequest(queue="count", data={"upto": 3}, options=JobOptions(jobId="invoice-7")))
 
     assert "hers" not in str(caught.value)
     assert store.list_jobs("count", JobState.WAITING) == []
 
 
-def test_an_id_that_another_tenant_took_in_between_is_refused_too(tmp_path):
-    class LateStore(MemoryStore):
-        """Another tenant's job comes in after the look and before the send."""
+def test_each_tenant_has_its_own_ids(jobs):
+    ids = [
+        jobs.add(NewJobRequest(queue="email-sync", data=SYNC, options=options)).job.id
+        for options in (
+            JobOptions(jobId="invoice-7"),
+            JobOptions(jobId="invoice-7", tenantId="acme"),
+            JobOptions(jobId="invoice-7", tenantId="other"),
+        )
+    ]
 
-        def enqueue(self, jobs):
-            super().enqueue([NewJob("x-1", "email-sync", "email_sync", b"{}", lane="acme")])
-            return super().enqueue(jobs)
+    assert ids == ["invoice-7", "acme~invoice-7", "other~invoice-7"]
+    assert [jobs.get(job_id).tenant_id for job_id in ids] == [None, "acme", "other"]
 
-    jobs = JobService(small_app(LateStore(), tmp_path))
-    with pytest.raises(JobIdTaken):
-        jobs.add(NewJobRequest(queue="email-sync", data=SYNC, options=JobOptions(jobId="x-1")))
+
+def test_a_unique_job_that_is_there_is_the_answer_with_its_own_arguments(jobs):
+    unique = {"key": "inbox-7"}
+    first = jobs.add(NewJobRequest(queue="email-sync", data=SYNC, options={"unique": unique}))
+
+    again = jobs.add(
+        NewJobRequest(queue="email-sync", data={**SYNC, "full": True}, options={"unique": unique})
+    )
+
+    assert (again.job.id, again.created) == (first.job.id, False)
+    assert again.job.data == SYNC
+
+
+def test_the_newest_of_debounced_jobs_says_whose_place_it_took(jobs):
+    options = {"unique": {"key": "inbox-7", "mode": "debounce"}, "delay": 5_000}
+    first = jobs.add(NewJobRequest(queue="email-sync", data=SYNC, options=options))
+
+    second = jobs.add(NewJobRequest(queue="email-sync", data=SYNC, options=options))
+
+    assert (second.created, second.replaced) == (True, first.job.id)
+    with pytest.raises(JobNotFound):
+        jobs.get(first.job.id)
+
+
+def test_a_job_may_be_asked_for_at_a_moment(jobs):
+    moment = datetime(2031, 3, 1, 8, tzinfo=UTC)
+
+    added = jobs.add(NewJobRequest(queue="email-sync", data=SYNC, options={"runAt": moment}))
+
+    assert (added.job.state, added.job.due_at) == (JobState.DELAYED, moment)
 
 
 def test_the_same_tenant_gets_its_own_job_again(jobs):
@@ -131,14 +157,14 @@ def test_the_same_tenant_gets_its_own_job_again(jobs):
 
 
 def test_an_id_that_no_job_can_have_is_answered_with_the_rule(jobs):
-    with pytest.raises(JobNotFound, match=r"there is no job 'a/b': job_id must be 1 to 128 letters"):
+    with pytest.raises(JobNotFound, match=r"there is no job 'a/b': a job's id is 1 to 128 letters"):
         jobs.get("a/b")
 
 
 def test_the_view_holds_what_the_options_say_and_what_the_policy_adds(jobs):
     options = JobOptions(priority=1, delay=60_000, attempts=7, backoff={"type": "fixed", "delay": 50})
 
-    job, _ = jobs.add(NewJobRequest(queue="email-sync", data=SYNC, options=options))
+    job, *_ = jobs.add(NewJobRequest(queue="email-sync", data=SYNC, options=options))
 
     shown = job.to_json()["opts"]
     assert job.state is JobState.DELAYED
@@ -151,7 +177,7 @@ def test_the_view_holds_what_the_options_say_and_what_the_policy_adds(jobs):
 
 
 def test_a_completed_job_shows_its_result_and_times(jobs, store):
-    job, _ = jobs.add(NewJobRequest(queue="email-sync", data=SYNC))
+    job, *_ = jobs.add(NewJobRequest(queue="email-sync", data=SYNC))
     work(store, "email-sync", record=b'{"result": {"new": 12}}')
 
     view = jobs.get(job.id)
@@ -166,7 +192,7 @@ def test_a_completed_job_shows_its_result_and_times(jobs, store):
 
 
 def test_a_failed_job_shows_why(jobs, store):
-    job, _ = jobs.add(NewJobRequest(queue="email-sync", data=SYNC))
+    job, *_ = jobs.add(NewJobRequest(queue="email-sync", data=SYNC))
     record = (
         b'{"error": {"type": "LoginRefused", "message": "wrong password", "stack": ["imap.py:12 login"]}}'
     )
@@ -193,9 +219,10 @@ def test_arguments_sent_by_position_are_shown_by_name(jobs, app):
 
 
 def test_progress_is_what_the_job_reported(jobs, store):
-    job, _ = jobs.add(NewJobRequest(queue="email-sync", data=SYNC))
-    store.fetch(FetchRequest("w1", "t1", 1, {"email-sync": (1, None)}))
-    store.report_progress({job.id: b'{"percent": 40, "message": "fetching", "done": 4, "total": 10}'})
+    job, *_ = jobs.add(NewJobRequest(queue="email-sync", data=SYNC))
+    (held,) = store.fetch(FetchRequest("w1", "t1", 1, {"email-sync": 1})).jobs
+    told = b'{"percent": 40, "message": "fetching", "done": 4, "total": 10}'
+    store.report_progress("w1", {job.id: (held.token, told)})
 
     progress = jobs.progress(job.id)
 
@@ -215,7 +242,7 @@ def test_a_job_that_is_not_there_is_named(jobs):
 
 
 def test_watching_shows_each_change_and_ends_when_the_job_settles(jobs, store):
-    job, _ = jobs.add(NewJobRequest(queue="email-sync", data=SYNC))
+    job, *_ = jobs.add(NewJobRequest(queue="email-sync", data=SYNC))
     steps = iter([lambda: None, lambda: work(store, "email-sync")])
 
     sights = list(jobs.watch(job.id, pause=lambda seconds: next(steps)()))
@@ -238,7 +265,7 @@ def test_a_job_removed_as_soon_as_it_was_done_is_still_answered(tmp_path):
         def get(self, job_id):
             return None
 
-    job, created = JobService(small_app(QuickStore(), tmp_path)).add(
+    job, created, _ = JobService(small_app(QuickStore(), tmp_path)).add(
         NewJobRequest(queue="email-sync", data=SYNC)
     )
 
@@ -252,7 +279,7 @@ def test_an_id_that_was_settled_and_removed_just_now_is_not_called_new(jobs, sto
     work(store, "email-sync")
     store.trim({"email-sync": Retention(completed_ms=0)})
 
-    _, created = jobs.add(request)
+    _, created, _ = jobs.add(request)
 
     assert not created
     assert store.list_jobs("email-sync", JobState.WAITING) == []
@@ -262,7 +289,7 @@ def test_the_delay_is_still_shown_when_the_job_has_run(tmp_path):
     now = [1_000_000]
     store = MemoryStore(clock=lambda: now[0])
     jobs = JobService(small_app(store, tmp_path))
-    job, _ = jobs.add(NewJobRequest(queue="email-sync", data=SYNC, options=JobOptions(delay=5_000)))
+    job, *_ = jobs.add(NewJobRequest(queue="email-sync", data=SYNC, options=JobOptions(delay=5_000)))
     now[0] += 9_000
 
     work(store, "email-sync")

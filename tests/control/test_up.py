@@ -1,6 +1,8 @@
 """`callboard up` as a whole: server, worker and API from nothing, and all of it gone at the end."""
 
+import json
 import os
+import shutil
 import signal
 import socket
 from pathlib import Path
@@ -15,7 +17,7 @@ from control.supervisor.lock import AlreadyUp, only_one
 from control.supervisor.up import run
 from jobs.memory import MemoryStore
 from tests.control.board import small_app
-from tests.control.running import command, running
+from tests.control.running import callboard, command, running
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.faults
@@ -112,6 +114,24 @@ def test_a_killed_supervisor_leaves_nothing_in_the_way_of_the_next(up_env, bare)
         board.send(signal.SIGTERM)
         assert board.ended() == 0
     assert not psutil.pid_exists(server.pid)
+
+
+def test_a_new_store_is_given_what_operators_changed_before(up_env):
+    env = {**up_env, "START_WORKERS": "false"}
+    home = Path(env["CALLBOARD_HOME"])
+    with running(command("up"), env) as board:
+        board.line_with("Callboard is up")
+        assert callboard(env, "queues", "pause", "email-sync").returncode == 0
+        board.send(signal.SIGTERM)
+        assert board.ended() == 0
+    shutil.rmtree(home / "redis")
+
+    with running(command("up"), env) as board:
+        board.line_with("the job store is new; pauses and limits restored: 1")
+        board.line_with("Callboard is up")
+        assert json.loads(callboard(env, "queues", "show", "email-sync", "--json").stdout)["paused"]
+        board.send(signal.SIGTERM)
+        assert board.ended() == 0
 
 
 def test_a_second_one_in_the_same_home_is_refused(tmp_path):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from broker.connection import RedisAddress
 from broker.embedded import OLDEST_VERSION, ServerNotStarted, find_binary, read_address
-from broker.facts import ServerFacts, read_facts
+from broker.facts import ServerFacts, read_facts, read_nodes
 from control.service.checks.finding import Finding, note, ok, problem
 from jobs.errors import CallboardError, StoreUnavailable
 from jobs.store import JobStore
@@ -19,7 +19,7 @@ MEMORY_ALARM = 0.8  # of maxmemory (CATALOGUE section 3)
 
 
 def redis(settings: Settings, store: JobStore) -> Iterator[Finding]:
-    """The server in use, or the one that `callboard up` would start; and the workers."""
+    """The server in use (of a cluster each), or the one that `callboard up` would start; and the workers."""
     url = settings.redis.effective_url()
     try:
         address = read_address(settings.home) if url is None else RedisAddress(url)
@@ -31,7 +31,7 @@ def redis(settings: Settings, store: JobStore) -> Iterator[Finding]:
         yield note("workers", "none, because nothing is up: run 'callboard up'")
         return
     try:
-        facts = read_facts(address)
+        found = [(read_facts(node), node.place) for node in read_nodes(address)]
     except StoreUnavailable as error:
         # Whether it must be started or let in, the error says.
         mend = (
@@ -39,8 +39,9 @@ def redis(settings: Settings, store: JobStore) -> Iterator[Finding]:
         )
         yield problem("redis", str(error), mend)
         return
-    yield _version(facts, address.place)
-    yield from _care(facts)
+    for facts, place in found:
+        yield _version(facts, place)
+        yield from _care(facts)
     yield _workers(store)
 
 
@@ -51,8 +52,7 @@ def database(app: "App") -> Finding:
     from settings import mask_url
 
     place = mask_url(app.settings.database_url)
-    scheme, _, file = app.settings.database_url.partition(":///")
-    if scheme.startswith("sqlite") and not Path(file).exists():
+    if not _made(app.settings):
         return ok("database", f"{place} (made by the first start)")  # to look would be to make it
     try:
         engine = app.engine()
@@ -63,6 +63,29 @@ def database(app: "App") -> Finding:
     if outdated:
         return note("database", f"{place} answers; 'callboard up' and the workers will make its tables")
     return ok("database", f"{place} has the tables of this release")
+
+
+def changed_rules(app: "App") -> Iterator[Finding]:
+    """Whether the store goes by the pauses and limits that the database keeps."""
+    from control.service.kept import KeptRules
+
+    if not _made(app.settings):
+        return
+    try:
+        differences = KeptRules(app, "doctor").differences()
+    except CallboardError:
+        return  # one of the two is away or not migrated, which the checks of both have said
+    if not differences:
+        yield ok("changed limits", "the job store goes by what the database keeps")
+        return
+    first = "; ".join(map(str, differences[:3])) + ("; …" if len(differences) > 3 else "")
+    yield problem("changed limits", first, "run 'callboard queues restore', which shows all and mends them")
+
+
+def _made(settings: Settings) -> bool:
+    """False for an SQLite file that is not there yet."""
+    scheme, _, file = settings.database_url.partition(":///")
+    return not scheme.startswith("sqlite") or Path(file).exists()
 
 
 def _binary() -> Finding:

@@ -1,0 +1,123 @@
+"""What an operator can do to jobs: start now, reorder, cancel, remove, run again."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from control.service.journal import record
+from control.service.names import possible_job_ids
+from control.service.operator_views import JobAnswer
+from control.service.requests import CHUNK
+from jobs.model import Cancelled
+
+if TYPE_CHECKING:
+    from actors.composition import App
+
+_CANCELLED = {
+    Cancelled.DONE: "job {id} is cancelled",
+    Cancelled.SIGNALLED: "job {id} runs; its worker was told to cancel it",
+    Cancelled.LATE: "job {id} was settled before, so there is nothing to cancel",
+    Cancelled.UNKNOWN: "there is no job {id}: it was never accepted, or its retention has ended",
+}
+
+
+class JobActions:
+    """Each takes ids and answers for each of them, in order. All raise StoreUnavailable.
+
+    `by` is who does it, for the journal.
+    """
+
+    def __init__(self, app: "App", by: str) -> None:
+        self._app = app
+        self._by = by
+
+    def promote(self, job_ids: Sequence[str]) -> list[JobAnswer]:
+        """Let delayed jobs, and jobs held by themselves, start now."""
+        return self._do(
+            "promote",
+            self._app.store.promote,
+            job_ids,
+            "job {id} may start now",
+            "only delayed and held jobs can be promoted",
+        )
+
+    def set_priority(self, job_ids: Sequence[str], priority: int) -> list[JobAnswer]:
+        """Give jobs that have not started another priority, 1 (first) to 10."""
+        return self._do(
+            "priority",
+            lambda ids: self._app.store.set_priority(ids, priority),
+            job_ids,
+            f"job {{id}} has priority {priority}",
+            "only waiting and delayed jobs can change their priority",
+            priority=priority,
+        )
+
+    def remove(self, job_ids: Sequence[str]) -> list[JobAnswer]:
+        """Remove jobs in any state but active. Their ids stay known for a while."""
+        return self._do(
+            "remove",
+            self._app.store.remove,
+            job_ids,
+            "job {id} is removed",
+            "a job that runs can only be cancelled",
+        )
+
+    def retry(self, job_ids: Sequence[str]) -> list[JobAnswer]:
+        """Run failed and cancelled jobs again, with all their attempts."""
+        return self._do(
+            "retry",
+            self._app.store.retry_dead,
+            job_ids,
+            "job {id} waits to run again",
+            "only failed and cancelled jobs can be retried",
+        )
+
+    def cancel(self, job_ids: Sequence[str], reason: str = "") -> list[JobAnswer]:
+        """Cancel jobs: those that have not started at once; of what runs the worker is told."""
+        ids = possible_job_ids(job_ids)
+        found: dict[str, Cancelled] = {}
+        for chunk in _chunks(ids):
+            found |= zip(chunk, self._app.store.cancel(chunk, reason), strict=True)
+        answers = []
+        for job_id in job_ids:
+            outcome = found.get(job_id, Cancelled.UNKNOWN)
+            done = outcome in (Cancelled.DONE, Cancelled.SIGNALLED)
+            if done:
+                record(self._by, "job.cancel", job=job_id, outcome=outcome.value)
+            message = _CANCELLED[outcome].format(id=repr(job_id[:128]))
+            answers.append(JobAnswer(id=job_id, done=done, outcome=outcome.value, message=message))
+        return answers
+
+    def _do(
+        self,
+        action: str,
+        verb: Callable[[Sequence[str]], list[bool]],
+        job_ids: Sequence[str],
+        success: str,
+        refusal: str,
+        **facts: object,
+    ) -> list[JobAnswer]:
+        ids = possible_job_ids(job_ids)
+        done: dict[str, bool] = {}
+        for chunk in _chunks(ids):
+            done |= zip(chunk, verb(chunk), strict=True)
+        answers = []
+        for job_id in job_ids:
+            if done.get(job_id, False):
+                record(self._by, f"job.{action}", job=job_id, **facts)
+                message = success.format(id=repr(job_id))
+                answers.append(JobAnswer(id=job_id, done=True, outcome="done", message=message))
+            else:
+                answers.append(self._refused(job_id, refusal, known=job_id in done))
+        return answers
+
+    def _refused(self, job_id: str, refusal: str, *, known: bool) -> JobAnswer:
+        job = self._app.store.get(job_id) if known else None
+        if job is None:
+            message = _CANCELLED[Cancelled.UNKNOWN].format(id=repr(job_id[:128]))
+            return JobAnswer(id=job_id, done=False, outcome="unknown", message=message)
+        message = f"job {job_id!r} is {job.state}; {refusal}"
+        return JobAnswer(id=job_id, done=False, outcome="refused", message=message)
+
+
+def _chunks(ids: Sequence[str]) -> list[Sequence[str]]:
+    return [ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK)]
