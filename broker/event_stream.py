@@ -15,7 +15,7 @@ READER_IDLE_MS = 30_000
 #: Looking for what dead readers left costs a round trip, so it is not done at every read.
 LOOK_BACK_EVERY = 20
 #: An entry holds the events of one call, some dozens at full speed.
-EVENTS_AN_ENTRY = 25
+EVENTS_AN_ENTRY = 10
 #: What Redis says of a stream or group that was there a moment ago.
 STREAM_GONE = ("NOGROUP", "UNBLOCKED", "no such key")
 

@@ -83,7 +83,9 @@ class FakeJobs:
         wanted = queues or sorted(self._broker.get_declared_queues())
         request = FetchRequest(OWNER, str(self._runs), 1, dict.fromkeys(wanted, 1))
         for job in self.store.fetch(request).jobs:
-            return self._broker.codec.proxy(job)
+            proxy = self._broker.codec.proxy(job)
+            proxy.owner = OWNER
+            return proxy
         return None
 
     def _configure(self) -> None:

@@ -161,8 +161,8 @@ local function serve_candidates()
 end
 
 local function fetch_new()
-  if tend_suspects() then return end
-  if tonumber(ahead) > 0 and left > 0 and not somebody_idle() then left = left + tonumber(ahead) end
+  if left > 0 and tend_suspects() then return end
+  if tonumber(ahead) > 0 and not somebody_idle() then left = left + tonumber(ahead) end
   local asked = {}
   for position, queue in ipairs(redis.call('ZRANGE', ready, 0, -1)) do
     local room = room_of(queue)
@@ -190,7 +190,7 @@ if last[1] == request then
     end
   end
 else
-  if left > 0 then fetch_new() end
+  if left > 0 or tonumber(ahead) > 0 then fetch_new() end
   write_gifts()
   redis.call('HSET', requests, owner, cmsgpack.pack({ request, given, passed }))
   if #given == 0 and tonumber(credits) > 0 then
@@ -222,7 +222,7 @@ end
 local function share_the_watch()
   local watch = redis.call('HGET', turns, WATCH)
   watch = watch and cmsgpack.unpack(watch) or { '', 0, 0 }
-  if left > 0 then
+  if tonumber(credits) > #given then
     if watch[1] ~= owner and watch[2] > now and watch[3] <= reply[2] then
       reply[2] = reply[2] + IDLE_MS
     else

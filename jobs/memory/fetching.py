@@ -20,19 +20,19 @@ def fetch(state: State, request: FetchRequest) -> Fetched:
         again = [as_fetched(record.job) for record in held if record.job.owner == request.owner]
         due = soonest(state)
         return Fetched(again, state.now, due[0] if due else None, _more(state, touched))
-    suspect, left, started = False, request.credits, list[Record]()
-    if left > 0:
+    suspect, started = False, list[Record]()
+    if request.credits > 0:
         suspect, started = tend_suspects(state, request)
-        if not suspect and not started:
-            asked, left, started = serve(state, request)
-            touched |= asked
+    if not suspect and not started and (request.credits > 0 or request.ahead > 0):
+        asked, started = serve(state, request)
+        touched |= asked
     workers.requests[request.owner] = (request.token, [record.job.id for record in started])
     if not started and request.credits > 0:
         workers.idle_until[request.owner] = state.now + IDLE_MS
     else:
         workers.idle_until.pop(request.owner, None)
     more = _more(state, touched)
-    next_due, watch = share_the_watch(state, request.owner, left)
+    next_due, watch = share_the_watch(state, request.owner, request.credits - len(started))
     jobs = [as_fetched(record.job) for record in started]
     return Fetched(jobs, state.now, next_due, more, suspect, watch)
 

@@ -23,9 +23,16 @@ def in_order(state: State, queue: str, which: JobState) -> list[Record]:
         return sorted(records, key=lambda record: (record.job.owner or "", record.job.id))
     in_line = [record for record in records if not record.held and not record.suspect]
     apart = [record for record in records if record.held or record.suspect]
-    in_line.sort(key=lambda record: (record.line or (), record.entry))
+    in_line.sort(key=_standing_order)
     apart.sort(key=lambda record: (record.suspect, record.place, record.job.id))
     return in_line + apart
+
+
+def _standing_order(record: Record) -> tuple[object, ...]:
+    """By band, lane and place; the gates of a lane before what is in no gate."""
+    line = record.line
+    assert line is not None
+    return (line.band, line.lane, line.gate == "", line.gate, record.entry)
 
 
 def list_jobs(state: State, queue: str, which: JobState, limit: int, offset: int) -> list[Job]:

@@ -8,8 +8,8 @@ from jobs.model import FetchRequest
 from jobs.states import JobState
 
 
-def serve(state: State, request: FetchRequest) -> tuple[set[str], int, list[Record]]:
-    """The queues that were asked, the credits that are left, and what was started."""
+def serve(state: State, request: FetchRequest) -> tuple[set[str], list[Record]]:
+    """The queues that were asked, and what was started."""
     workers = state.workers
     left = request.credits
     workers.idle_until.pop(request.owner, None)
@@ -34,7 +34,7 @@ def serve(state: State, request: FetchRequest) -> tuple[set[str], int, list[Reco
             del ready[queue]
     for queue in {record.job.queue for record in started} & set(state.ready):
         state.ready[queue] = (state.tick, queue)
-    return set(turns), left, started
+    return set(turns), started
 
 
 def _serve_queue(state: State, queue: str, most: int, owner: str) -> list[Record]:

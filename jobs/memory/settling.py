@@ -27,6 +27,8 @@ GOES_ON = (Outcome.RETRY, Outcome.INTERRUPTED, *UNSTARTED)
 
 
 def settle(state: State, owner: str, verdicts: Sequence[Verdict]) -> list[Settled]:
+    if not verdicts:
+        return []
     answers, keeps = list[Settled](), dict[str, int]()
     for index, verdict in enumerate(verdicts):
         record = state.shelf.get(verdict.id)

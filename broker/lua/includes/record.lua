@@ -28,6 +28,7 @@ local function record_of_creation(creation)
 end
 
 local function payload_of(creation)
+  if not creation or #creation < PREFIX_BYTES then return creation or '' end -- it cannot be read, which Python says
   local length = struct.unpack('>I2', creation, PREFIX_BYTES - 1)
   return string.sub(creation, PREFIX_BYTES + length + 1)
 end
