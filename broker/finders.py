@@ -1,5 +1,6 @@
 """Find the node of a shard: the one there is, the master by the sentinels, the cluster's node of its slot."""
 
+import math
 import time
 from functools import lru_cache
 from typing import Any
@@ -28,14 +29,17 @@ class RefusedBySentinel(AuthenticationError):
 
 
 class Finder:
-    """Calling it gives the node of one shard. `patient`: another node may take over in a few seconds."""
+    """Calling it gives the node of one shard, before `until` (monotonic) and within FIND_S.
+
+    `patient`: another node may take over in a few seconds.
+    """
 
     patient = False
 
     def __init__(self, places: Places) -> None:
         self._places = places
 
-    def __call__(self) -> Node:
+    def __call__(self, until: float = math.inf) -> Node:
         return self._places.nodes[0]
 
     def all_nodes(self) -> list[Node]:
@@ -53,14 +57,14 @@ class MasterFinder(Finder):
         self._sentinels = places.nodes
         self._told: tuple[float, Node] | None = None
 
-    def __call__(self) -> Node:
+    def __call__(self, until: float = math.inf) -> Node:
         told = self._told
         if told is None or told[0] < time.monotonic():
-            told = self._told = time.monotonic() + BELIEVED_S, self._ask()
+            told = self._told = time.monotonic() + BELIEVED_S, self._ask(until)
         return told[1]
 
-    def _ask(self) -> Node:
-        end, reasons = time.monotonic() + FIND_S, []
+    def _ask(self, until: float) -> Node:
+        end, reasons = min(time.monotonic() + FIND_S, until), []
         for sentinel in self._sentinels:
             left = end - time.monotonic()
             if left < SHORTEST_S:
@@ -109,8 +113,8 @@ class SlotFinder(Finder):
         self._slot = key_slot(b"{%s}" % shard.encode())
         self._nodes = places.nodes
 
-    def __call__(self) -> Node:
-        for first, last, master in self._slots():
+    def __call__(self, until: float = math.inf) -> Node:
+        for first, last, master in self._slots(until):
             if first <= self._slot <= last:
                 return master
         raise Elsewhere(f"nobody serves slot {self._slot} of the cluster")
@@ -118,9 +122,9 @@ class SlotFinder(Finder):
     def all_nodes(self) -> list[Node]:
         return list(dict.fromkeys(master for _, _, master in self._slots()))
 
-    def _slots(self) -> list[tuple[int, int, Node]]:
+    def _slots(self, until: float = math.inf) -> list[tuple[int, int, Node]]:
         """First and last slot of each range, and the master that serves it."""
-        end, reasons = time.monotonic() + FIND_S, []
+        end, reasons = min(time.monotonic() + FIND_S, until), []
         for node in self._nodes:
             left = end - time.monotonic()
             if left < SHORTEST_S:

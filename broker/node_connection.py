@@ -26,6 +26,7 @@ from redis.exceptions import (
     ResponseError,
     TryAgainError,
 )
+from redis.exceptions import TimeoutError as TimedOut
 from redis.retry import Retry
 
 from broker.places import Node, Tls
@@ -49,9 +50,9 @@ class Elsewhere(ConnectionError):
 
 
 class NodeConnection(Connection):
-    """`find` gives the node, within a second and a half. `until` (monotonic) is when all must be over."""
+    """`find` gives the node before the time (monotonic) it is given; `until` is when all must be over."""
 
-    def __init__(self, find: Callable[[], Node], **options: Any) -> None:
+    def __init__(self, find: Callable[[float], Node], **options: Any) -> None:
         self.until = math.inf
         self._look_again = math.inf
         self._find = find
@@ -102,7 +103,7 @@ class NodeConnection(Connection):
     def _leave_a_replaced_master(self) -> None:
         self._look_again = time.monotonic() + LOOK_AGAIN_S
         try:
-            node = self._find()
+            node = self._find(self.until)
         except RedisError:
             self._look_again += LOOK_AGAIN_LATER_S  # nobody says that there is another one
             return
@@ -111,7 +112,7 @@ class NodeConnection(Connection):
 
     def _connect(self) -> socket.socket:
         end = min(time.monotonic() + CONNECT_TIMEOUT_S, self.until)
-        node = self._find()
+        node = self._find(end)
         if self._moved_to is not None:
             host, port = self._moved_to
             node, self._moved_to = node._replace(host=host, port=port), None
@@ -129,7 +130,7 @@ class NodeConnection(Connection):
 
 def ask(node: Node, command: tuple[str | int, ...], timeout: float) -> Any:
     """One command to one node, on a connection of its own. Time-out in seconds. Raises redis-py's errors."""
-    connection: Any = NodeConnection(lambda: node, **connection_options(timeout))
+    connection: Any = NodeConnection(lambda _: node, **connection_options(timeout))
     connection.until = time.monotonic() + timeout
     try:
         connection.send_command(*command)
@@ -212,7 +213,7 @@ def _look_up(host: str, port: int, end: float) -> list[tuple[Any, ...]]:
     thread.start()
     thread.join(_left(end))
     if not answers:
-        raise TimeoutError(f"no name server answered for {host}")
+        raise TimedOut(f"no name server answered for {host}")
     if isinstance(answers[0], OSError):
         raise answers[0]
     return answers[0]

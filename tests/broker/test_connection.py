@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -77,6 +78,22 @@ def test_a_server_that_accepts_and_never_answers(silent_port: int) -> None:
 
 def test_a_host_that_drops_packets(dropping_port: int) -> None:
     assert "cannot be reached" in refused(dropping_port, VERBS["enqueue"])
+
+
+def test_a_name_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+
+    def silent(host: str, *_: object, **__: object) -> list[object]:
+        released.wait(20)
+        raise OSError(host)
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    store = RedisStore(lambda: RedisAddress("redis://cache.example"))
+    since = time.monotonic()
+    with pytest.raises(StoreUnavailable, match=r"cache\.example:6379 cannot.*no name server answered"):
+        store.ping()
+    assert time.monotonic() - since < LIMIT_S
+    released.set()
 
 
 @pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)

@@ -1,7 +1,7 @@
 """One worker process on a store in two parts: it serves both with the same threads."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import pytest
 
@@ -25,8 +25,8 @@ class Part(MemoryStore):
 
     def settle_and_fetch(
         self,
-        verdicts: "list[Verdict]",
-        request: FetchRequest,  # type: ignore[override]
+        verdicts: Sequence[Verdict],
+        request: FetchRequest,
     ) -> tuple[list[Settled], Fetched]:
         self._check()
         return super().settle_and_fetch(verdicts, request)
@@ -56,8 +56,8 @@ def parts() -> dict[str, Part]:
 
 
 @pytest.fixture
-def split(parts: dict[str, Part]) -> Iterator[ShardedStore]:
-    yield ShardedStore(parts, {"letters": "mail"})
+def split(parts: dict[str, Part]) -> ShardedStore:
+    return ShardedStore(parts, {"letters": "mail"})
 
 
 class Count:
@@ -94,12 +94,7 @@ def test_jobs_of_both_parts_run_and_never_more_than_there_are_threads(
     with at_work(broker, threads=3):
 
         def all_done() -> bool:
-            held.append(
-                sum(
-                    part.stats([q])[0].active
-                    for q, part in (("reports", parts["main"]), ("letters", parts["mail"]))
-                )
-            )
+            held.append(sum(row.active for row in split.stats(["reports", "letters"])))
             return all(state_of(split, job_id) is JobState.COMPLETED for job_id in ids)
 
         eventually(all_done, timeout=20, every=0.002)

@@ -29,6 +29,14 @@ def watched_pair(home: Path) -> Iterator[tuple[Server, Server, Server]]:
         yield servers
 
 
+@pytest.fixture(scope="module")
+def calm_pair(home: Path) -> Iterator[tuple[Server, Server, Server]]:
+    """The same for tests that only look."""
+    servers = replicated(home)
+    with ended(*servers):
+        yield servers
+
+
 @pytest.fixture(scope="session")
 def three_nodes(home: Path) -> Iterator[list[Server]]:
     nodes = cluster(home)

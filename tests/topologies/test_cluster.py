@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from redis.crc import key_slot
@@ -9,7 +10,7 @@ from redis.crc import key_slot
 from broker.connection import RedisAddress
 from broker.facts import read_facts, read_nodes
 from broker.finders import finder_of
-from broker.node_connection import Elsewhere, ask
+from broker.node_connection import Elsewhere, NodeConnection, ask, connection_options
 from broker.topology import stray_jobs
 from jobs.errors import StoreUnavailable
 from jobs.model import Cancelled, FetchRequest
@@ -120,6 +121,17 @@ class TestWhenAShardMoves:
         finder = finder_of(RedisAddress(cluster_url(node.port), "blue"))
         with pytest.raises(Elsewhere, match=f"does not serve this shard now.*127.0.0.1:{node.port}"):
             ask(finder()._replace(port=other.port), ("GET", "{blue}"), 1)
+
+    def test_a_connection_goes_where_it_was_told_even_if_others_do_not_know_it_yet(
+        self, three_nodes: list[Server]
+    ) -> None:
+        node = finder_of(RedisAddress(cluster_url(three_nodes[0].port), "blue"))()
+        wrong = next(one.port for one in three_nodes if one.port != node.port)
+        connection: Any = NodeConnection(lambda _: node._replace(port=wrong), **connection_options(1))
+        with pytest.raises(Elsewhere):
+            connection.send_command("GET", "{blue}") or connection.read_response()
+        assert connection.send_command("GET", "{blue}") or connection.read_response() is None
+        connection.disconnect()
 
 
 def test_a_password_that_is_wrong_is_said_at_once(three_nodes: list[Server], namespace: str) -> None:

@@ -17,7 +17,7 @@ from tests.topologies.servers import Server, cluster, ended, free_port, watched
 from tests.waiting import eventually
 
 SEND_LIMIT_S, BACK_LIMIT_S = 6.0, 10.0
-TOPOLOGIES = ("plain", "sentinel", "cluster")
+TOPOLOGIES = ("plain", "sentinel", "master behind sentinel", "cluster")
 
 
 class Outcome(NamedTuple):
@@ -76,7 +76,7 @@ def test_connections_that_were_cut_are_made_anew_without_a_word(server: Server, 
 
 
 def run(home: Path, name: str) -> Outcome:
-    with cut_off(home, name) as (url, proxies), store_at(url, name) as warm, store_at(url, name) as cold:
+    with cut_off(home, name) as (url, proxies), store_at(url, "ns") as warm, store_at(url, "ns") as cold:
         warm.enqueue([job("one")])
         everything_works(warm)
         for proxy in proxies:
@@ -122,13 +122,15 @@ def cut_off(home: Path, name: str) -> Iterator[tuple[str, list[TcpProxy]]]:
         server = Server(home)
         with ended(server), proxy_to(server.port) as proxy:
             yield f"redis://{LOGIN}127.0.0.1:{proxy.port}", [proxy]
-    elif name == "sentinel":
+    elif "sentinel" in name:
         server = Server(home)
         with ended(server), proxy_to(server.port) as proxy:
             # It watches through the proxy too, so it tells that address; and it is in no hurry.
             sentinel = watched(home, proxy.port, down_after_ms=60_000)
-            with ended(sentinel), proxy_to(sentinel.port) as before_it:
-                yield sentinel_url(before_it.port), [proxy, before_it]
+            with ended(sentinel), contextlib.ExitStack() as stack:
+                ways = [stack.enter_context(proxy_to(sentinel.port)) for _ in range(3)]
+                cut = [proxy, *ways] if name == "sentinel" else [proxy]
+                yield sentinel_url(*(way.port for way in ways)), cut
     else:
         port = free_port(also=10_000)
         with proxy_to(port) as proxy:
