@@ -85,9 +85,13 @@ end
 local function tend_suspects()
   if redis.call('ZCARD', apart) == 0 then return false end
   local found = find_suspect()
-  if not found then return false end
   local turn = redis.call('HGET', turns, SEP)
   turn = turn and cmsgpack.unpack(turn) or { '', 0, '' }
+  if not found then
+    -- Those that wait are of queues that this process does not serve: whoever does shall not wait for it.
+    if turn[1] == owner then redis.call('HDEL', turns, SEP) end
+    return false
+  end
   local fresh = turn[2] > now - TURN_MS
   if turn[1] ~= '' and turn[1] ~= owner and fresh then return false end
   if busy == '1' then

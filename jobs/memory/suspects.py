@@ -14,8 +14,13 @@ def tend_suspects(state: State, request: FetchRequest) -> tuple[bool, list[Recor
     """Whether this process shall become empty for a suspect, or the suspect that it is given."""
     workers, now, owner = state.workers, state.now, request.owner
     turn = workers.turn
+    if not state.held and not any(state.suspects.values()):
+        return False, []
     found = _first_suspect(state, request)
     if found is None:
+        # Those that wait are of queues that this process does not serve: whoever does shall not wait for it.
+        if turn.owner == owner:
+            workers.turn = Turn()
         return False, []
     fresh = turn.since > now - TURN_MS
     if turn.owner not in ("", owner) and fresh:

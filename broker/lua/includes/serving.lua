@@ -98,7 +98,7 @@ end
 
 local function parse_order(member)
   local vt, name = string.match(member, '^.-\31..\31(%x+)\31(.*)$')
-  return { vt = tonumber(vt, 16), name = name }
+  return vt and { vt = tonumber(vt, 16), name = name }
 end
 
 -- The bands of a queue with an awake line, first one first.
@@ -132,7 +132,7 @@ local function serve_line(queue, band, head, other, most, rules, logged, weight,
     for name, per_ms in pairs(share_rates) do all[name] = per_ms end
     logged = all
   end
-  local vt, start, started = head.vt, head.vt, 0
+  local vt, start, started, unreadable = head.vt, head.vt, 0, false
   for i, id in ipairs(ids) do
     local record = record_from(packed[i], creations[i])
     if record and creations[i] then
@@ -142,10 +142,16 @@ local function serve_line(queue, band, head, other, most, rules, logged, weight,
       start, vt, started = vt, vt + charge, started + 1
     else
       set_aside(id, queue)
+      unreadable = true
     end
   end
   redis.call('ZREM', waiting, unpack(members))
   local left = redis.call('HINCRBY', lines, line, -#members)
+  if unreadable then
+    -- It may never have been counted, and the jobs behind it must not be forgotten.
+    left = redis.call('ZLEXCOUNT', waiting, first_of(line), last_of(line))
+    redis.call('HSET', lines, line, left)
+  end
   redis.call('ZREM', order, order_place(band, head.vt, head.name))
   if started > 0 then
     band_times[band] = math.max(start, band_times[band] or tonumber(redis.call('HGET', clocks, band) or 0))
@@ -200,6 +206,10 @@ local function serve_queue(queue, most, rules, share_rates)
     local band, room, state = choose_band(queue, bands)
     local heads = redis.call('ZRANGEBYLEX', order, first_of(band), last_of(band), 'LIMIT', 0, 2)
     local head, other = parse_order(heads[1]), heads[2] and parse_order(heads[2])
+    if not head or (heads[2] and not other) then
+      redis.call('ZREM', order, head and heads[2] or heads[1]) -- it is nothing of ours
+      return started
+    end
     local line = band .. SEP .. head.name
     local allowed, logged, weight = may_start(queue, line, rules, lane_of(line), gate_of(line))
     local served = 0

@@ -50,7 +50,12 @@ end
 local function set_clock(queue)
   local head = redis.call('ZRANGEBYLEX', delayed, first_of(queue), last_of(queue), 'LIMIT', 0, 1)[1]
   if head then
-    redis.call('ZADD', clock, string.sub(head, #queue + 2, #queue + 14), queue)
+    local due = string.sub(head, #queue + 2, #queue + 14)
+    if not tonumber(due) then
+      redis.call('ZREM', delayed, head) -- it is nothing of ours, and must not stop the others
+      return set_clock(queue)
+    end
+    redis.call('ZADD', clock, due, queue)
   else
     redis.call('ZREM', clock, queue)
   end
