@@ -125,6 +125,9 @@ class Operators:
                 removed += self.clean(queue, state, 0, 0, limit - removed)
         if not removed:
             self._link.run("obliterate", [queue])
+            for scope, changes in self.adjustments().items():
+                if scope.queue == queue:
+                    self.adjust(scope, dict.fromkeys(changes))
         return removed
 
     def _clean(self, queue: str, name: str, keep: int, before: int, limit: int) -> int:

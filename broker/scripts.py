@@ -40,6 +40,7 @@ class Script:
     rest_of_argv: str | None
     when_full: str  # refused, allowed, or reads: it only reads
     body: str
+    parts: tuple[str, ...]  # as they are written: the includes, then the script itself
 
     def source(self, *, flags: bool) -> str:
         """The Lua text. `OOM: allowed` scripts run in a full server: by a flag from Redis 7 on, which 6.2
@@ -76,6 +77,7 @@ def load_script(name: str) -> Script:
         rest_of_argv=rest_of_argv,
         when_full=header["OOM"],
         body=body,
+        parts=(*includes, text),
     )
 
 

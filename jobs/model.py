@@ -12,6 +12,8 @@ from jobs.states import JobState
 
 FIRST_PRIORITY, LAST_PRIORITY, DEFAULT_PRIORITY = 1, 10, 5
 DEFAULT_ATTEMPTS = 3
+#: Later than any time of the store: a rest without a known end.
+LAST_TIME = 9_999_999_999_999
 #: How long an id that has left the store is still known: for ids that were made up, and for given ones.
 MARKER_MS, GIVEN_ID_MARKER_MS = 120_000, 7 * 24 * 3_600_000
 

@@ -1,10 +1,10 @@
 -- PURPOSE: Cancel jobs: at once what has not started; what runs is marked, and its worker told.
--- KEYS: jobs, meta, waiting, apart, lines, order, clocks, crowd, ready, timers, rests, policies, delayed, clock, running, tally, totals, expiries, asleep, starts, unique, held, completed, failed, cancelled, dead, outcomes, events, backlog
+-- KEYS: jobs, meta, waiting, apart, lines, order, clocks, crowd, timers, delayed, clock, running, tally, totals, expiries, unique, completed, failed, cancelled, dead, outcomes, events, backlog
 -- ARGV: channel, outcome, id...
 -- RETURNS: for each job d (done), s (signalled), l (late) or u (unknown)
 -- EVENTS: `cancelled` with attempt 0 for each that had not started
 -- OOM: allowed
--- INCLUDE: clock, record, places, counts, lines, standing, limits, unique, settlement, news
+-- INCLUDE: clock, record, places, counts, lines, standing, unique, settlement, news
 local answer = {}
 for i = first_id, #ARGV do
   local id = ARGV[i]

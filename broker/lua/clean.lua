@@ -1,5 +1,5 @@
 -- PURPOSE: Remove jobs of a queue from one of its ordered sets, the first ones first, at most `most`.
--- KEYS: jobs, meta, waiting, apart, lines, order, clocks, crowd, ready, timers, rests, policies, delayed, clock, running, tally, totals, expiries, unique, completed, failed, cancelled, dead, outcomes, progress, markers, events, set...
+-- KEYS: jobs, meta, waiting, apart, lines, order, clocks, crowd, timers, delayed, clock, running, tally, totals, expiries, unique, completed, failed, cancelled, dead, outcomes, progress, markers, events, set...
 -- ARGV: queue, keep, before, most, after, skipped
 -- RETURNS: how many were removed, how many were passed over, and the member to go on after (empty: the end)
 -- EVENTS: none

@@ -64,7 +64,7 @@ for a = first_job, #ARGV, 3 do
 end
 if books then write_counts() end
 for _, index in pairs(woken) do
-  local wake = KEYS[first_wake + index - 1]
-  if redis.call('LLEN', wake) == 0 then redis.call('LPUSH', wake, 1) end
+  local wake_key = KEYS[first_wake + index - 1]
+  if redis.call('LLEN', wake_key) == 0 then redis.call('LPUSH', wake_key, 1) end
 end
 return answers

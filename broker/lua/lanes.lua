@@ -1,5 +1,5 @@
 -- PURPOSE: Count the jobs of lanes of a queue.
--- KEYS: waiting, apart, running, tally, policies
+-- KEYS: waiting, running, tally, policies
 -- ARGV: queue, most, lane...
 -- RETURNS: for each lane its name, waiting, active, delayed, completed, failed, cancelled, resting, weight in thousandths, paused
 -- EVENTS: none

@@ -1,5 +1,5 @@
 -- PURPOSE: End a worker's lease on a clean stop. What it still holds is back in its place, unspent.
--- KEYS: jobs, meta, waiting, apart, lines, order, clocks, crowd, ready, timers, rests, asleep, running, starts, policies, unique, delayed, clock, held, leases, workers, requests, idle, turns, completed, failed, cancelled, dead, tally, totals, expiries, events, backlog, outcomes
+-- KEYS: jobs, meta, waiting, apart, lines, order, clocks, crowd, ready, timers, rests, asleep, running, starts, policies, unique, held, leases, workers, requests, idle, turns, completed, failed, cancelled, dead, tally, totals, expiries, events, backlog, outcomes
 -- ARGV: owner, most
 -- RETURNS: how many jobs were given back (call again while it is `most`), then the queues that have work again
 -- EVENTS: `cancelled` for what was to be cancelled; what was not started leaves no attempt

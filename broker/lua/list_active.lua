@@ -4,7 +4,7 @@
 -- RETURNS: id, record, payload, outcome, progress of each job
 -- EVENTS: none
 -- OOM: reads
--- INCLUDE: record, places, reading
+-- INCLUDE: record, reading
 -- `held` goes by owner, because that is what a crash asks for; it is as long as all threads of the fleet.
 local MOST_HELD = 20000
 local answer, skip, left = {}, tonumber(offset), tonumber(most)

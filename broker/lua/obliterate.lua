@@ -1,5 +1,5 @@
 -- PURPOSE: Clear the counters, clocks and adjustments of a queue that has no jobs any more.
--- KEYS: waiting, apart, delayed, completed, failed, cancelled, running, ready, clock, turns, rests, timers, asleep, totals, policies
+-- KEYS: waiting, apart, delayed, completed, failed, cancelled, ready, clock, turns, rests, timers, asleep, totals, policies
 -- ARGV: queue
 -- RETURNS: 1, or 0 when it has jobs
 -- EVENTS: none

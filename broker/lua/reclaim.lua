@@ -1,5 +1,5 @@
 -- PURPOSE: Give back the jobs of workers whose lease ran out: they are suspects, at their old place.
--- KEYS: jobs, meta, outcomes, waiting, apart, lines, order, clocks, crowd, ready, timers, rests, asleep, running, starts, policies, unique, delayed, clock, held, leases, workers, requests, idle, turns, completed, failed, cancelled, dead, tally, totals, expiries, events, backlog
+-- KEYS: jobs, meta, outcomes, waiting, apart, lines, order, clocks, crowd, ready, timers, rests, asleep, running, policies, unique, held, leases, workers, requests, idle, turns, completed, failed, cancelled, dead, tally, totals, expiries, events, backlog
 -- ARGV: max_lost, most, reason, grace_ms
 -- RETURNS: how many jobs, then the queues that have work again
 -- EVENTS: `lost` for each job

@@ -1,5 +1,5 @@
 -- PURPOSE: Run failed and cancelled jobs again, with all their attempts.
--- KEYS: jobs, meta, waiting, apart, lines, order, clocks, crowd, ready, timers, rests, policies, delayed, clock, running, tally, totals, expiries, failed, cancelled, dead
+-- KEYS: jobs, meta, waiting, apart, lines, order, clocks, crowd, ready, rests, policies, running, tally, totals, expiries, failed, cancelled, dead
 -- ARGV: id...
 -- RETURNS: for each job 1 or 0, then the queues that have work
 -- EVENTS: none

@@ -1,10 +1,10 @@
 -- PURPOSE: Count the jobs of queues by state.
--- KEYS: jobs, meta, waiting, apart, order, delayed, running, completed, failed, cancelled, dead, tally, totals, policies, rests
+-- KEYS: waiting, apart, order, delayed, running, completed, failed, cancelled, dead, tally, totals, policies, rests
 -- ARGV: queue...
 -- RETURNS: for each queue waiting, delayed, active, completed, failed, cancelled, dead letters, completed ever, failed ever, retries, age of the oldest waiting job in ms or -1, resting, paused, completed and failed a minute in thousandths
 -- EVENTS: none
 -- OOM: reads
--- INCLUDE: clock, record, places
+-- INCLUDE: clock, places
 -- The oldest of a line is its head of each priority. Of more lines than this the least and the most served are asked.
 local LINES = 50
 

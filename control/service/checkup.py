@@ -30,6 +30,7 @@ def examine() -> Iterator[Finding]:
         return
     yield ok("actors", ", ".join(sorted(app.broker.actors)) or "none")
     yield from servers.redis(settings, app.broker.store)
+    yield from servers.stray_queues(app)
     yield servers.database(app)
     yield from servers.changed_rules(app)
 

@@ -6,11 +6,8 @@ from control.service.operator_views import WhyView
 from control.service.reading import failed_reason
 from control.service.views import moment
 from jobs.ids import UNIQUE_GATE
-from jobs.model import Job, Standing, WorkerInfo
+from jobs.model import LAST_TIME, Job, Standing, WorkerInfo
 from jobs.states import JobState
-
-#: A rest until then has no time of its own: it ends when a place is free.
-LAST_TIME = 9_999_999_999_999
 
 
 def why_view(standing: Standing, workers: Sequence[WorkerInfo]) -> WhyView:

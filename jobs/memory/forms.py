@@ -2,10 +2,8 @@
 
 import orjson
 
-from jobs.model import FetchedJob, Job, NewJob
+from jobs.model import LAST_TIME, FetchedJob, Job, NewJob
 from jobs.states import JobState
-
-LAST_TIME = 9_999_999_999_999
 
 
 def new_job(new: NewJob, now: int) -> Job:

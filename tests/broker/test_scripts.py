@@ -10,7 +10,17 @@ import redis
 from broker.keys import PERMANENT
 from broker.redis_store import RedisStore
 from broker.scripts import FLAGS, HEADER_FIELDS, LUA, Script, all_scripts, load_script
-from jobs.model import FetchRequest, NewJob, Outcome, Retention, Verdict, WorkerInfo
+from jobs.model import (
+    Cancelled,
+    FetchRequest,
+    NewJob,
+    Outcome,
+    Retention,
+    Scope,
+    Verdict,
+    WorkerInfo,
+)
+from jobs.rules import QueueRules
 from jobs.states import JobState
 
 SCRIPTS = {script.name: script for script in all_scripts()}
@@ -35,19 +45,28 @@ def test_every_header_is_a_complete_contract(script: Script) -> None:
 
 
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=lambda script: script.name)
-def test_every_key_and_argument_that_a_header_names_is_used(script: Script) -> None:
-    code = code_of(script)
-    for name in (*script.keys, *script.argv):
-        assert re.search(rf"\b{name}\b", code), f"{name} is declared and never used"
-    for rest in filter(None, (script.rest_of_keys, script.rest_of_argv)):
-        assert f"first_{rest}" in script.body
+def test_a_header_names_just_the_keys_that_the_script_can_touch(script: Script) -> None:
+    touched = set(re.findall(r"(?<![.\w'])\w+", reachable(script))) & set(PERMANENT)
+    assert touched == set(script.keys)
 
 
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=lambda script: script.name)
-def test_every_key_that_a_script_touches_is_declared(script: Script) -> None:
-    touched = set(re.findall(r"redis\.call\('[A-Z]+', (\w+)\b", code_of(script)))
-    local = set(re.findall(r"local (?:function \w+\()?(\w+)", code_of(script)))
-    assert touched & set(PERMANENT) - local <= set(script.keys)
+def test_every_argument_that_a_header_names_is_used(script: Script) -> None:
+    for name in script.argv:
+        assert re.search(rf"\b{name}\b", reachable(script)), f"{name} is declared and never used"
+    for rest in filter(None, (script.rest_of_keys, script.rest_of_argv)):
+        assert f"first_{rest}" in code_of(script.parts[-1])
+
+
+@pytest.mark.parametrize("script", SCRIPTS.values(), ids=lambda script: script.name)
+def test_every_include_of_a_script_is_needed(script: Script) -> None:
+    code = reachable(script)
+    names = re.findall(r"^-- INCLUDE:(.*)$", script.parts[-1], flags=re.MULTILINE)[0].split(",")
+    for name, part in zip(filter(None, map(str.strip, names)), script.parts[:-1], strict=True):
+        offered = set(re.findall(r"^local (?:function )?(\w+)", part, flags=re.MULTILINE)) | {"now_us"}
+        fields = name == "record" and re.search(r"\[[A-Z_]+\]", code_of(script.parts[-1]))
+        uses = [o for o in offered if len(re.findall(rf"\b{o}\b", code)) > 1]
+        assert uses or fields, f"{name} is included for nothing"
 
 
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=lambda script: script.name)
@@ -65,7 +84,7 @@ def test_only_enqueue_is_refused_by_a_full_server() -> None:
 
 def test_scripts_that_only_read_say_so() -> None:
     readers = [name for name, script in SCRIPTS.items() if script.when_full == "reads"]
-    assert sorted(readers) == ["get", "list", "stats"]
+    assert sorted(readers) == ["get", "lanes", "list", "list_active", "owned", "scan", "standing", "stats"]
     for name in readers:
         assert SCRIPTS[name].source(flags=True).startswith(FLAGS["reads"])
         assert "PERSIST" not in SCRIPTS[name].source(flags=False)
@@ -93,29 +112,45 @@ def test_every_verb_passes_the_arguments_that_its_header_names(
 
 def test_a_server_that_forgot_the_scripts_is_taught_again(store: RedisStore, client: "redis.Redis") -> None:
     store.enqueue([NewJob("one", QUEUE, "report", b"{}"), NewJob("two", QUEUE, "report", b"{}")])
-    (job,) = store.fetch(FetchRequest("w", "t1", 1, {QUEUE: (1, None)})).jobs
+    (job,) = store.fetch(FetchRequest("w", "t1", 1, {QUEUE: 1})).jobs
 
     client.script_flush()
 
     assert store.stats([QUEUE])[0].waiting == 1
     client.script_flush()
     settled, fetched = store.settle_and_fetch(
-        [Verdict("one", job.token, Outcome.COMPLETED)], FetchRequest("w", "t2", 1, {QUEUE: (1, None)})
+        [Verdict("one", job.token, Outcome.COMPLETED)], FetchRequest("w", "t2", 1, {QUEUE: 1})
     )
     assert (len(settled), [job.id for job in fetched.jobs]) == (1, ["two"])
 
 
-def code_of(script: Script) -> str:
-    """Without comments and the lines that bind names to KEYS and ARGV."""
-    lines = (line.partition("--")[0] for line in script.body.splitlines())
-    return "\n".join(line for line in lines if not re.match(r"local \w+ = (KEYS|ARGV)\[", line))
+def code_of(text: str) -> str:
+    """Without comments, and without texts in quotes."""
+    lines = (line.partition("--")[0] for line in text.splitlines())
+    return re.sub(r"'(?:[^'\\]|\\.)*'", "''", "\n".join(lines))
+
+
+def reachable(script: Script) -> str:
+    """The script, what its includes do outside of functions, and the functions that are ever called."""
+    whole = r"^local function (\w+)(?:[^\n]* end$|.*?^end$)"
+    functions: dict[str, str] = {}
+    outside = [code_of(script.parts[-1])]
+    for part in map(code_of, script.parts[:-1]):
+        for found in re.finditer(whole, part, flags=re.MULTILINE | re.DOTALL):
+            functions[found[1]] = found[0]
+        outside.append(re.sub(whole, "", part, flags=re.MULTILINE | re.DOTALL))
+    code, waiting = "\n".join(outside), set(functions)
+    while called := {name for name in waiting if re.search(rf"\b{name}\b", code)}:
+        code += "\n".join(functions[name] for name in called)
+        waiting -= called
+    return code
 
 
 @pytest.fixture
 def spied(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
     """Name, number of keys and number of arguments of each script call that the store sends."""
     store.ping()
-    scripts = store._open().scripts
+    scripts = store._link._open().scripts
     calls: list[tuple[str, int, int]] = []
     command = scripts._command
 
@@ -134,22 +169,36 @@ def every_verb(store: RedisStore) -> None:
     store.register(WorkerInfo("w", "host", 1, "0.1.0", 2, (QUEUE,), started_at=0), 15_000)
     store.register(WorkerInfo("dead", "host", 2, "0.1.0", 2, (QUEUE,), started_at=0), 0)
     store.enqueue([NewJob(str(n), QUEUE, "report", b"{}") for n in range(4)])
-    first, second = store.fetch(FetchRequest("w", "t1", 2, {QUEUE: (2, None)})).jobs
-    store.report_progress({first.id: b"{}"})
+    first, second = store.fetch(FetchRequest("w", "t1", 2, {QUEUE: 2})).jobs
+    store.report_progress("w", {first.id: (first.token, b"{}")})
     store.settle("w", [Verdict(first.id, first.token, Outcome.COMPLETED)])
     store.settle_and_fetch(
         [Verdict(second.id, second.token, Outcome.FAILED, dead_letter="dead-letter")],
-        FetchRequest("w", "t2", 1, {QUEUE: (1, None)}),
+        FetchRequest("w", "t2", 1, {QUEUE: 1}),
     )
     assert store.owned("w") == {"2": 1}
     store.renew("w", 15_000)
     store.reclaim(3)
     store.leave("w")
-    store.wake([QUEUE])
+    store.offer([QUEUE])
+    store.configure({QUEUE: QueueRules()}, {"acme": 2.0})
+    store.adjust(Scope(QUEUE), {"cap": 4})
+    store.rest(Scope(QUEUE, "acme"), 1_000, "because")
+    store.wake(Scope(QUEUE, "acme"))
+    assert store.promote(["3"]) == [False]
+    assert store.set_priority(["3"], 1) == [True]
+    assert store.standing("3") is not None
+    assert store.retry_dead([second.id]) == [True]
+    assert store.cancel([second.id]) == [Cancelled.DONE]
+    assert store.remove([second.id]) == [True]
+    assert len(store.scan(QUEUE, JobState.WAITING)[0]) == 2
+    assert len(store.list_jobs(QUEUE, JobState.ACTIVE)) == 0
+    assert len(store.lanes(QUEUE)) == 1
     assert store.get(first.id) is not None
     assert len(store.list_jobs(QUEUE, JobState.COMPLETED)) == 1
     assert store.stats([QUEUE])[0].waiting == 2
     batch = store.read_events("audit", "me")
     store.ack_events("audit", [event.id for event in batch.events])
-    assert store.trim({QUEUE: Retention(0, 0)}) == 2
-    assert store.flush(QUEUE) == 2
+    assert store.trim({QUEUE: Retention(0, 0)}) == 1
+    assert store.drain(QUEUE) == 2
+    assert store.obliterate(QUEUE) == 0

@@ -8,6 +8,7 @@ from broker.connection import RedisAddress
 from broker.embedded import OLDEST_VERSION, ServerNotStarted, find_binary, read_address
 from broker.facts import ServerFacts, read_facts, read_nodes
 from control.service.checks.finding import Finding, note, ok, problem
+from control.service.names import declared_queues
 from jobs.errors import CallboardError, StoreUnavailable
 from jobs.store import JobStore
 from settings import Settings
@@ -63,6 +64,22 @@ def database(app: "App") -> Finding:
     if outdated:
         return note("database", f"{place} answers; 'callboard up' and the workers will make its tables")
     return ok("database", f"{place} has the tables of this release")
+
+
+def stray_queues(app: "App") -> Iterator[Finding]:
+    """Jobs in a shard where no worker looks for them any more."""
+    from broker.topology import stray_jobs
+
+    try:
+        strays = stray_jobs(app.topology, declared_queues(app))
+    except CallboardError:
+        return  # the check of the server has said why
+    for stray in strays:
+        yield problem(
+            "shards",
+            f"{stray.jobs} jobs of {stray.queue} are in the shard {stray.shard}, where no worker looks",
+            f"give {stray.queue} back to that shard until it is empty (redis.shards)",
+        )
 
 
 def changed_rules(app: "App") -> Iterator[Finding]:
