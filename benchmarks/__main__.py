@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measures every row, or one, and writes the table and `results.json`."""
+"""`python -m benchmarks`: measures every row, or some, and writes the tables and `results.json`."""
 
 import argparse
 import signal
@@ -11,34 +11,35 @@ import dramatiq
 import redis
 from rich.console import Console
 
-from benchmarks.delayed_lateness import DELAYED_LATENESS
-from benchmarks.drain import DRAIN_1P, DRAIN_2P
 from benchmarks.ground import DURABILITIES, Ground, ground
-from benchmarks.idle_pickup import IDLE_PICKUP
-from benchmarks.measurement import Measurement, Round
+from benchmarks.measurement import Measurement, Reading, Round
+from benchmarks.plan import NAMES, plan
 from benchmarks.results import RESULTS, InvalidResults, Row, load, make_row, number, save, show
-from benchmarks.send_many import SEND_MANY
 from benchmarks.sides import Side, SideFailed
-from benchmarks.single_enqueue import SINGLE_ENQUEUE
 from jobs.errors import CallboardError
 
-MEASUREMENTS = (SINGLE_ENQUEUE, SEND_MANY, DRAIN_1P, DRAIN_2P, IDLE_PICKUP, DELAYED_LATENESS)
+#: Of the table when it goes into a file.
+WIDTH = 140
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0, 1 when a side failed (said in one sentence), 130 after Ctrl-C."""
     options = _parser().parse_args(arguments)
-    chosen = [row for row in MEASUREMENTS if options.only in (None, row.name)]
-    signal.signal(signal.SIGTERM, _interrupt)
-    console = Console(highlight=False, soft_wrap=True)
+    width = None if sys.stdout.isatty() else WIDTH
+    console = Console(highlight=False, soft_wrap=True, width=width)
     try:
         load(options.results)  # say now that it cannot be added to
-        with ground(options.durability) as stand:
-            rows = []
-            for measurement in chosen:
-                rows.append(_row(measurement, stand, options, console))
-                save(rows[-1], options.results)
-            _report(rows, stand, console)
+        signal.signal(signal.SIGTERM, _interrupt)
+        with ground() as stand:
+            tables = []
+            for durability, measurements in plan(options.only, options.durability):
+                stand.use(durability)
+                rows = []
+                for measurement in measurements:
+                    rows.append(_row(measurement, durability, stand, options, console))
+                    save(rows[-1], options.results)
+                tables.append((rows, stand.facts(durability)))
+            _report(tables, stand, console)
     except KeyboardInterrupt:
         print("Stopped; the rows that were finished are saved.", file=sys.stderr)
         return 130
@@ -48,31 +49,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _row(measurement: Measurement, stand: Ground, options: argparse.Namespace, console: Console) -> Row:
+def _row(
+    measurement: Measurement, durability: str, stand: Ground, options: argparse.Namespace, console: Console
+) -> Row:
     """One row: in every round each side once, and who begins changes from round to round."""
-    values: dict[str, list[float]] = {stand.ours.name: [], stand.stock.name: []}
-    for turn in range(options.rounds):
-        sides: list[Side] = [stand.ours, stand.stock]
+    sides: list[Side] = [stand.ours] if measurement.without_stock else [stand.ours, stand.stock]
+    readings: dict[str, list[Reading]] = {stand.ours.name: [], stand.stock.name: []}
+    for turn in range(measurement.rounds or options.rounds):
         for side in reversed(sides) if turn % 2 else sides:
-            values[side.name].append(_measured(measurement, side, Round(turn, options.scale, stand.home)))
-        ours, theirs = (number(values[side.name][-1]) for side in sides)
-        console.print(
-            f"{measurement.name} round {turn + 1}: ours {ours}, stock {theirs} {measurement.unit}",
-            style="dim",
-        )
-    return make_row(measurement, options.durability, values[stand.ours.name], values[stand.stock.name])
+            readings[side.name].append(_measured(measurement, side, Round(turn, options.scale, stand.home)))
+        said = ", ".join(f"{side.name} {number(readings[side.name][-1].value)}" for side in sides)
+        console.print(f"{measurement.name} round {turn + 1}: {said} {measurement.unit}", style="dim")
+    return make_row(measurement, durability, readings[stand.ours.name], readings[stand.stock.name])
 
 
-def _measured(measurement: Measurement, side: Side, turn: Round) -> float:
+def _measured(measurement: Measurement, side: Side, turn: Round) -> Reading:
     try:
         return measurement.measure(side, turn)
     except (CallboardError, redis.RedisError, dramatiq.DramatiqError, OSError) as error:
         raise SideFailed(f"{side.name} failed in {measurement.name}: {error}") from error
 
 
-def _report(rows: Sequence[Row], stand: Ground, console: Console) -> None:
-    console.print()
-    show(rows, stand.facts, console)
+def _report(tables: Sequence[tuple[Sequence[Row], str]], stand: Ground, console: Console) -> None:
+    for rows, facts in tables:
+        console.print()
+        show(rows, facts, console)
     if stand.ours.audit_lag_s:
         console.print(
             f"Every job of a drain has its audit row; the last came at most {stand.ours.audit_lag_s:.1f} s "
@@ -82,10 +83,12 @@ def _report(rows: Sequence[Row], stand: Ground, console: Console) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", choices=[row.name for row in MEASUREMENTS], help="measure this row alone")
-    parser.add_argument("--rounds", type=_at_least_one, default=5, help="rounds of each row (5)")
     parser.add_argument(
-        "--durability", choices=DURABILITIES, default="none", help="the server's persistence (none)"
+        "--only", choices=NAMES, nargs="+", default=(), metavar="NAME", help="measure these rows alone"
+    )
+    parser.add_argument("--rounds", type=_at_least_one, default=5, help="rounds of each compared row (5)")
+    parser.add_argument(
+        "--durability", choices=DURABILITIES, help="one table alone: the server's persistence (both)"
     )
     # For the smoke test: less work, and not over the real file.
     parser.add_argument("--scale", type=float, default=1.0, help=argparse.SUPPRESS)

@@ -7,7 +7,7 @@ import dramatiq
 
 from actors.composition import compose
 from actors.declare import actor
-from benchmarks.stamps import send_stamp
+from benchmarks.stamps import hold_on, send_stamp
 
 QUEUE = "bench"
 
@@ -24,3 +24,9 @@ def noop(number: int, text: str) -> None:
 def stamp(number: int, text: str) -> None:
     """Tell the measuring process that job `number` has started."""
     send_stamp(number)
+
+
+@actor(queue=QUEUE)
+def hold(number: int, text: str) -> None:
+    """The same, and run on until the measurement is over."""
+    hold_on(number)

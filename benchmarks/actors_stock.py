@@ -5,7 +5,7 @@ import os
 import dramatiq
 from dramatiq.brokers.redis import RedisBroker
 
-from benchmarks.stamps import send_stamp
+from benchmarks.stamps import hold_on, send_stamp
 
 QUEUE = "bench"
 #: The environment variable with the URL of stock's own database on the server.
@@ -24,3 +24,9 @@ def noop(number: int, text: str) -> None:
 def stamp(number: int, text: str) -> None:
     """Tell the measuring process that job `number` has started."""
     send_stamp(number)
+
+
+@dramatiq.actor(queue_name=QUEUE)
+def hold(number: int, text: str) -> None:
+    """The same, and run on until the measurement is over."""
+    hold_on(number)

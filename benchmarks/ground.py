@@ -3,6 +3,7 @@
 import os
 import platform
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,8 +12,6 @@ from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-import redis
-
 from benchmarks.sides import Ours, Stock
 from benchmarks.stamps import SOCKET
 from broker.embedded import EmbeddedServer
@@ -20,7 +19,7 @@ from broker.facts import read_facts
 
 #: What the user may have set for a real installation, or to tune Dramatiq.
 SETTINGS = ("CALLBOARD_", "REDIS_", "DATABASE_", "WORKER_", "QUEUE_", "SENTRY_", "START_WORKERS", "DRAMATIQ_")
-DURABILITIES = ("none", "everysec")
+DURABILITIES = {"none": "no persistence", "everysec": "AOF every second"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,27 +27,41 @@ class Ground:
     ours: Ours
     stock: Stock
     home: Path
-    facts: str
+    server: str
+
+    def use(self, durability: str) -> None:
+        """Begin to write an append-only file, synced every second, or stop writing it."""
+        for side in (self.ours, self.stock):
+            side.clear()  # or the file would begin with the jobs of the last measurement
+        server = self.ours.server
+        server.config_set("appendfsync", "everysec")
+        server.config_set("appendonly", "no" if durability == "none" else "yes")
+        while server.info("persistence")["aof_rewrite_in_progress"]:
+            time.sleep(0.02)
+
+    def facts(self, durability: str) -> str:
+        now = datetime.now(UTC)
+        return (
+            f"Python {platform.python_version()}, Dramatiq {version('dramatiq')}, {self.server} "
+            f"({DURABILITIES[durability]}), "
+            f"{os.cpu_count()} CPUs, {platform.system()} {platform.machine()}, {now:%Y-%m-%d %H:%M} UTC"
+        )
 
 
 @contextmanager
-def ground(durability: str) -> Iterator[Ground]:
-    """Start the server, with or without an append-only file written every second; leave nothing behind.
+def ground() -> Iterator[Ground]:
+    """Start the server, without persistence; leave nothing behind.
 
     Stock gets database 1 and ours database 0. Raises ServerNotStarted.
     """
     with tempfile.TemporaryDirectory(prefix="callboard-bench-") as folder:
         home = Path(folder)
-        server = EmbeddedServer(home, durable=durability != "none")
+        server = EmbeddedServer(home, durable=False)
         address = server.start()
         try:
-            if durability == "everysec":
-                with redis.Redis.from_url(address.url) as client:
-                    client.config_set("appendfsync", "everysec")
             _prepare_environment(home, address.url)
             facts = read_facts(address)
-            described = _facts(f"{facts.name} {'.'.join(map(str, facts.version))}", durability)
-            yield Ground(Ours(), Stock(), home, described)
+            yield Ground(Ours(), Stock(), home, f"{facts.name} {'.'.join(map(str, facts.version))}")
         finally:
             server.stop()
 
@@ -71,12 +84,3 @@ def _prepare_environment(home: Path, url: str) -> None:
 
 def _database(url: str, number: int) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{number}"))
-
-
-def _facts(server: str, durability: str) -> str:
-    now = datetime.now(UTC)
-    return (
-        f"Python {platform.python_version()}, Dramatiq {version('dramatiq')}, {server} "
-        f"({'no persistence' if durability == 'none' else 'AOF every second'}), "
-        f"{os.cpu_count()} CPUs, {platform.system()} {platform.machine()}, {now:%Y-%m-%d %H:%M} UTC"
-    )

@@ -8,16 +8,33 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 #: The environment variable with the path of the socket.
 SOCKET = "BENCH_SOCKET"
-_LAYOUT = struct.Struct("<qq")  # the job's number, nanoseconds
+LOOK_EVERY_S = 0.02
+_LAYOUT = struct.Struct("<qqq")
+
+
+class Stamp(NamedTuple):
+    """The number of a job, when it started in monotonic nanoseconds, and the process that runs it."""
+
+    number: int
+    started: int
+    pid: int
 
 
 def send_stamp(number: int) -> None:
     """Called first thing in an actor. Blocks rather than drops when nobody reads."""
-    _sender().send(_LAYOUT.pack(number, time.monotonic_ns()))
+    _sender().send(_LAYOUT.pack(number, time.monotonic_ns(), os.getpid()))
+
+
+def hold_on(number: int) -> None:
+    """Say that the job has started and let it run until the measuring process is done with it."""
+    send_stamp(number)
+    socket_path = Path(os.environ[SOCKET])
+    while socket_path.exists():
+        time.sleep(LOOK_EVERY_S)
 
 
 class Stamps:
@@ -35,17 +52,20 @@ class Stamps:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._socket.close()
+        self.release()
+
+    def release(self) -> None:
+        """Let go of the jobs that hold on. They can still send what they have to say."""
         with suppress(FileNotFoundError):
             self._path.unlink()
 
-    def receive(self, timeout_s: float) -> tuple[int, int] | None:
-        """The number of a job and when it started in monotonic nanoseconds; None when none came in time."""
+    def receive(self, timeout_s: float) -> Stamp | None:
+        """The next stamp; None when none came in time."""
         self._socket.settimeout(timeout_s)
         try:
-            number, started = _LAYOUT.unpack(self._socket.recv(_LAYOUT.size))
+            return Stamp(*_LAYOUT.unpack(self._socket.recv(_LAYOUT.size)))
         except TimeoutError:
             return None
-        return number, started
 
 
 @cache

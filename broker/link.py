@@ -1,5 +1,6 @@
 """The connections of one store to its Redis, opened at the first call and looked up again after trouble."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -37,6 +38,7 @@ class Link:
         self._find = find
         self._opened: Opened | None = None
         self._in_doubt = False
+        self._opening = threading.Lock()
 
     @property
     def address(self) -> RedisAddress:
@@ -66,6 +68,14 @@ class Link:
             opened.blocking.close()
 
     def _open(self) -> Opened:
+        opened = self._opened
+        if opened is not None and not self._in_doubt:
+            return opened
+        # Two threads that came first at once would each make connections, and one of them lose its own.
+        with self._opening:
+            return self._opened_now()
+
+    def _opened_now(self) -> Opened:
         if self._in_doubt and self._opened is not None:
             if self._find() != self._opened.address:
                 self.close()

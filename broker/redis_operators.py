@@ -32,6 +32,8 @@ _SETS = {
 }
 #: Jobs of one call of a verb, so that no script holds the server for long.
 CHUNK = 500
+#: So many chunks are moved at once when a queue's `priority_scope` changes.
+REBAND_CHUNKS = 40
 
 
 class Operators:
@@ -51,6 +53,14 @@ class Operators:
             argv += ["w", tenant, weight]
         if argv:
             self._link.run("configure", argv)
+        self.reband(rules)
+
+    def reband(self, queues: Iterable[str]) -> None:
+        """Move jobs that wait in bands of a former `priority_scope`; what is left is for the next call."""
+        names = list(queues)
+        for _ in range(REBAND_CHUNKS if names else 0):
+            if self._link.run("reband", [CHUNK, *names]) < CHUNK:
+                return
 
     def adjust(self, scope: Scope, changes: Mapping[str, object]) -> None:
         packed = pack_adjustment(scope, changes)

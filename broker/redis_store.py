@@ -261,6 +261,7 @@ class RedisStore(JobStore):
             most_failed = -1 if keep.failed_count is None else keep.failed_count
             argv += [queue, keep.completed_ms, keep.failed_ms, most_failed]
         removed, self._trim_cursor = self._link.run("trim", argv)
+        self._operators.reband(retention)
         return int(removed)
 
     # Events

@@ -167,8 +167,8 @@ class JobStore(ABC):
         """Remove jobs of one state that have been in it longest, at most `limit`; returns how many.
 
         Of settled jobs those that ended before `older_than_ms` ago, of waiting ones those that have waited
-        so long, of delayed ones those made so long ago; the newest `keep` stay. Active ones are refused with IllegalTransition.
-        A dead letter whose event a reader has not dealt with stays.
+        so long, of delayed ones those made so long ago; the newest `keep` stay, and so does a dead letter
+        whose event a reader has not dealt with. Active ones are refused with IllegalTransition.
         """
 
     @abstractmethod

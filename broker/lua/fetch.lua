@@ -10,6 +10,7 @@
 local IDLE_MS = 5000
 local TURN_MS = 30000
 local WATCH = '\31watch'
+local COURTESY_MS = 250
 
 promote_due()
 ring_timers()
@@ -227,7 +228,9 @@ local function share_the_watch()
   local watch = redis.call('HGET', turns, WATCH)
   watch = watch and cmsgpack.unpack(watch) or { '', 0, 0 }
   if tonumber(credits) > #given then
-    if watch[1] ~= owner and watch[2] > now and watch[3] <= reply[2] then
+    if watch[4] == owner and watch[5] > now then
+      reply[2] = reply[2] + COURTESY_MS -- it does not know what comes next: whoever does shall be first
+    elseif watch[1] ~= owner and watch[2] > now and watch[3] <= reply[2] then
       reply[2] = reply[2] + IDLE_MS
     else
       redis.call('HSET', turns, WATCH, cmsgpack.pack({ owner, now + IDLE_MS, reply[2] }))

@@ -1,5 +1,5 @@
 -- PURPOSE: Store how deliveries ended, with what follows from each and its event, in one step.
--- KEYS: jobs, meta, outcomes, progress, waiting, apart, lines, order, clocks, crowd, ready, timers, rests, asleep, running, starts, policies, unique, costs, delayed, clock, held, completed, failed, cancelled, dead, markers, tally, totals, expiries, events, backlog
+-- KEYS: jobs, meta, outcomes, progress, waiting, apart, lines, order, clocks, crowd, ready, turns, timers, rests, asleep, running, starts, policies, unique, costs, delayed, clock, held, completed, failed, cancelled, dead, markers, tally, totals, expiries, events, backlog
 -- ARGV: owner, verdict...
 -- RETURNS: for each verdict 1 (stored), 2 (this delivery was settled before) or 0 (the lease was lost)
 -- EVENTS: one for each stored verdict but `returned` and `held`, and `cancelled` where such a job was to be cancelled
@@ -12,6 +12,8 @@ local INTERRUPTED_NOT_BEFORE_MS = 2000
 local MAX_INTERRUPTIONS = 10
 local REMOVE_AT_ONCE = 100
 local SMOOTH = 0.2
+local STRANGER_MS = 1000
+local WATCH = '\31watch'
 local CANCELLED = '{"error":{"type":"Cancelled","message":"cancelled"}}'
 local answers, keeps, records, verdicts, ids = {}, {}, {}, {}, {}
 
@@ -38,10 +40,20 @@ local function undo_start(record, id)
   retake_unique(record, id)
 end
 
+-- Whoever hands back what it does not know must not be the one that watches for it: others would never meet it.
+local function pass_on_the_watch(until_ms)
+  local watch = redis.call('HGET', turns, WATCH)
+  local watcher = watch and cmsgpack.unpack(watch)[1] or ''
+  if watcher == '' or watcher == owner then
+    redis.call('HSET', turns, WATCH, cmsgpack.pack({ '', 0, 0, owner, until_ms }))
+  end
+end
+
 local function wait_again(record, id, verdict, outcome)
   local delay = verdict[4]
   if outcome == 'returned' or outcome == 'held' then
     undo_start(record, id)
+    if outcome == 'returned' and delay > 0 then pass_on_the_watch(now + delay + STRANGER_MS) end
   elseif outcome == 'interrupted' then
     record[ATTEMPTS] = record[ATTEMPTS] - 1
     record[INTERRUPTIONS] = record[INTERRUPTIONS] + 1

@@ -1,5 +1,5 @@
 -- PURPOSE: Say what stands between a job and its start.
--- KEYS: jobs, meta, outcomes, progress, waiting, apart, running, policies, rests
+-- KEYS: jobs, meta, outcomes, progress, waiting, apart, running, policies, rests, timers
 -- ARGV: id
 -- RETURNS: nothing when there is no such job; else a packed map of what holds it back, then id, record, payload, outcome, progress
 -- EVENTS: none
@@ -46,6 +46,10 @@ if unstarted then
     tell_cap('gate_cap', 'g' .. SEP .. lane .. SEP .. gate, string.sub(gate, 1, 4) == 'one:' and 1 or cap_in(rules, 'gate_cap'))
   end
   if record[STATE] == 'waiting' and record[LOST] == 0 and record[DUE] == 0 then
+    local free_at = redis.call('ZSCORE', timers, 'L' .. line_of(record)) or redis.call('ZSCORE', timers, 'Q' .. queue)
+    if free_at and tonumber(free_at) > now and not told.rests_until then
+      told.rests_until, told.rest_scope, told.rest_reason = tonumber(free_at), 'rate', ''
+    end
     told.before_in_lane = redis.call('ZLEXCOUNT', waiting, first_of(line_of(record)), '(' .. waiting_place(record, id))
   end
 end

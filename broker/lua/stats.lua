@@ -6,7 +6,7 @@
 -- OOM: reads
 -- INCLUDE: clock, places
 -- The oldest of a line is its head of each priority. Of more lines than this the least and the most served are asked.
-local LINES = 50
+local LINES = 13
 
 local function age_of(member)
   local place = string.match(member, '.*\31..(%x+)\31[^\31]*$')
@@ -24,7 +24,8 @@ local function oldest_in(queue)
       if not seen[line] then
         seen[line] = true
         local from_priority = first_of(line)
-        for _ = 1, 10 do
+        -- Where bands are priorities, a line has one.
+        for _ = 1, string.sub(band, -2) == '00' and 10 or 1 do
           local head = redis.call('ZRANGEBYLEX', waiting, from_priority, last_of(line), 'LIMIT', 0, 1)[1]
           if not head then break end
           oldest = math.max(oldest, age_of(head))

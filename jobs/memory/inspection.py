@@ -179,6 +179,10 @@ def _nearest_rest(state: State, record: Record) -> tuple[int | None, str, str]:
         rest = rests.get(scope)
         if rest is not None and rest.until > state.now:
             return rest.until, name, rest.reason
+    if job.state is JobState.WAITING and not record.suspect and record.line is not None:
+        free_at = state.lines.rests_until(record.line) or state.queue_timers.get(job.queue, 0)
+        if free_at > state.now:
+            return free_at, "rate", ""
     return None, "", ""
 
 

@@ -121,6 +121,10 @@ class Lines:
     def rest_over(self, now: int) -> list[LineKey]:
         return [key for key, until in self._timed.items() if until <= now]
 
+    def rests_until(self, key: LineKey) -> int | None:
+        """When a line's rest ends, if it has an end of its own."""
+        return self._timed.get(key)
+
     def timers(self) -> Iterator[tuple[int, str]]:
         """When lines wake by themselves, with their queue."""
         return ((until, key.queue) for key, until in self._timed.items())
@@ -131,7 +135,8 @@ class Lines:
 
     def _awaken(self, line: Line) -> None:
         key = line.key
-        line.vt = max(line.vt, self._band_vt[key.queue, key.band])
+        # A moment before its band, so that a job that comes alone need not wait for all equal lines.
+        line.vt = max(line.vt, self._band_vt[key.queue, key.band] - 1)
         line.awake = True
         self._crowd[key[:3]] += 1
         insort(self._order[key.queue, key.band], line.turn)

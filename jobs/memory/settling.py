@@ -6,6 +6,7 @@ from jobs.memory.forms import failure
 from jobs.memory.limits import Rest
 from jobs.memory.shelf import Record, ended
 from jobs.memory.state import State
+from jobs.memory.timing import pass_on_the_watch
 from jobs.model import Job, Outcome, RestScope, Scope, Settled, Verdict
 from jobs.states import JobState
 
@@ -98,6 +99,8 @@ def _wait_again(state: State, record: Record, verdict: Verdict, index: int) -> N
             return
         case Outcome.RETURNED:
             _undo_start(state, record)
+            if delay > 0:
+                pass_on_the_watch(state, job.owner or "", state.now + delay)
         case Outcome.INTERRUPTED:
             state.shelf.amend(record, attempts=job.attempts - 1, interruptions=job.interruptions + 1)
             delay = max(delay, INTERRUPTED_NOT_BEFORE_MS)

@@ -24,11 +24,14 @@ class Turn(NamedTuple):
 
 
 class Watch(NamedTuple):
-    """Who looks at the timers, until when the others trust it, and from which time on it looks."""
+    """Who looks at the timers, until when the others trust it, and from which time on it looks; and who shall
+    leave it to others, and until when."""
 
     owner: str = ""
     until: int = 0
     due: int = 0
+    stranger: str = ""
+    stranger_until: int = 0
 
 
 @dataclass
@@ -106,6 +109,15 @@ class State:
         record.line = LineKey(job.queue, band, job.lane, job.gate)
         if self.lines.add(record.line, record.entry):
             self.make_ready(job.queue)
+
+    def reband(self, queue: str) -> None:
+        """Put jobs that wait in bands of a former `priority_scope` where they belong now."""
+        for record in self.shelf.records(queue, JobState.WAITING):
+            if record.held or record.suspect or record.line is None:
+                continue
+            if record.line.band != self.policies.band(queue, record.job.priority):
+                self.step_away(record)
+                self.line_up(record)
 
     def step_away(self, record: Record) -> None:
         """Take a waiting job from where it stands; any other stands nowhere."""

@@ -163,6 +163,8 @@ class MemoryStore(JobStore):
     def configure(self, rules: Mapping[str, QueueRules], weights: Mapping[str, float]) -> None:
         with self._step() as state:
             state.policies.configure(rules, weights)
+            for queue in rules:
+                state.reband(queue)
 
     def adjust(self, scope: Scope, changes: Mapping[str, object]) -> None:
         with self._step() as state:

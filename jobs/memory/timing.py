@@ -4,6 +4,8 @@ from jobs.memory.state import State, Watch
 
 #: A process that found nothing is taken for idle so long, and one that watches the timers trusted.
 IDLE_MS = 5_000
+#: Whoever handed back what it does not know lets others look first, so long, until so long after it is due.
+COURTESY_MS, STRANGER_MS = 250, 1_000
 
 
 def look_at_the_clock(state: State) -> set[str]:
@@ -54,6 +56,8 @@ def share_the_watch(state: State, owner: str, left: int) -> tuple[int | None, st
     if due is None:
         return None, None
     if left > 0:
+        if watch.stranger == owner and watch.stranger_until > now:
+            return due[0] + COURTESY_MS, None
         if watch.owner != owner and watch.until > now and watch.due <= due[0]:
             return due[0] + IDLE_MS, None
         state.workers.watch = Watch(owner, now + IDLE_MS, due[0])
@@ -62,3 +66,9 @@ def share_the_watch(state: State, owner: str, left: int) -> tuple[int | None, st
         state.workers.watch = Watch()
         return due
     return due[0], None
+
+
+def pass_on_the_watch(state: State, owner: str, due: int) -> None:
+    """Whoever hands back what it does not know must not watch for it: others would never meet it."""
+    if state.workers.watch.owner in ("", owner):
+        state.workers.watch = Watch(stranger=owner, stranger_until=due + STRANGER_MS)

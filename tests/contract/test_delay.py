@@ -58,6 +58,25 @@ def test_the_next_due_time_is_the_earliest_of_all_queues(store: JobStore, clock:
     assert fetch(store).next_due is None
 
 
+def test_one_process_watches_the_time_and_the_others_trust_it_for_five_seconds(
+    store: JobStore, clock: Clock
+) -> None:
+    store.enqueue([a_job("later", delay_ms=60_000)])
+    due = clock.now + 60_000
+    assert fetch(store, "watches").next_due == due
+    assert fetch(store, "trusts").next_due == due + 5_000
+    clock.advance(5_001)
+    assert fetch(store, "trusts").next_due == due
+
+
+def test_who_watches_and_has_no_thread_left_says_whom_to_wake(store: JobStore) -> None:
+    store.enqueue([a_job("later", delay_ms=60_000)])
+    assert fetch(store, "watches").watch is None
+    store.enqueue([a_job("now")])
+    full = fetch(store, "watches", credits=1)
+    assert (ids(full), full.watch) == (["now"], "email-sync")
+
+
 def test_a_delayed_job_can_be_promoted_to_run_now(store: JobStore) -> None:
     store.enqueue([a_job("later", delay_ms=WEEK_MS), a_job("waits")])
     assert store.promote(["later", "waits", "unknown"]) == [True, False, False]

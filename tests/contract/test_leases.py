@@ -2,7 +2,7 @@
 
 import threading
 
-from jobs.model import Outcome, Settled
+from jobs.model import Outcome, Scope, Settled
 from jobs.states import JobState
 from jobs.store import JobStore
 from tests.contract.clock import Clock
@@ -16,6 +16,7 @@ from tests.contract.steps import (
     found,
     ids,
     lose,
+    rules,
     settle,
     some_jobs,
     state_of,
@@ -153,6 +154,13 @@ def test_a_process_that_does_not_become_empty_loses_its_turn(store: JobStore, cl
     assert ids(fetch(store, "worker-2")) == ["suspect"]
 
 
+def test_the_turn_of_a_process_that_is_gone_is_anothers_at_once(store: JobStore, clock: Clock) -> None:
+    suspect(store, clock)
+    fetch(store, "leaving", busy=True)
+    store.leave("leaving")
+    assert ids(fetch(store, "worker-2")) == ["suspect"]
+
+
 def test_a_suspect_waits_and_counts_as_waiting(store: JobStore, clock: Clock) -> None:
     suspect(store, clock)
     assert (state_of(store, "suspect"), count(store).waiting) == (JobState.WAITING, 1)
@@ -173,8 +181,6 @@ def test_a_suspect_stays_one_until_it_ended(store: JobStore, clock: Clock) -> No
 
 
 def test_a_suspect_in_a_paused_queue_waits(store: JobStore, clock: Clock) -> None:
-    from jobs.model import Scope
-
     suspect(store, clock)
     store.enqueue([a_job("other", queue="other")])
     store.adjust(Scope(QUEUE), {"paused": True})
@@ -182,8 +188,6 @@ def test_a_suspect_in_a_paused_queue_waits(store: JobStore, clock: Clock) -> Non
 
 
 def test_a_suspect_counts_under_caps_and_is_not_held_back_by_them(store: JobStore, clock: Clock) -> None:
-    from tests.contract.steps import rules
-
     suspect(store, clock)
     rules(store, global_concurrency=1)
     store.enqueue(some_jobs("j", 2))
@@ -231,8 +235,6 @@ def test_a_waiting_worker_is_woken_by_a_new_job(store: JobStore) -> None:
 
 
 def test_a_job_that_may_not_run_wakes_nobody(store: JobStore) -> None:
-    from jobs.model import Scope
-
     store.adjust(Scope(QUEUE), {"paused": True})
     store.wait_for_work([QUEUE], 1)  # the change itself
     store.enqueue([a_job("one")])

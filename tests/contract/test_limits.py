@@ -262,3 +262,12 @@ def test_what_cannot_be_adjusted_is_refused_and_changes_nothing(
     with pytest.raises(InvalidAdjustment):
         store.adjust(scope, {**changes})
     assert store.adjustments() == {}
+
+
+def test_a_job_that_waits_for_its_rate_says_until_when(store: JobStore, clock: Clock) -> None:
+    rules(store, rate=Rate(1, 10_000))
+    store.enqueue([a_job("first"), a_job("second")])
+    fetch(store)
+    standing = store.standing("second")
+    assert standing is not None
+    assert (standing.rest_scope, standing.rests_until) == ("rate", clock.now + 10_000)

@@ -1,6 +1,7 @@
 """In which order jobs start: by priority, fair between tenants, first come first served within one."""
 
 from jobs.model import Outcome
+from jobs.rules import QueueRules
 from jobs.store import JobStore
 from tests.contract.clock import Clock
 from tests.contract.steps import (
@@ -171,3 +172,14 @@ def test_lanes_and_gates_that_begin_alike_do_not_mix(store: JobStore) -> None:
     store.enqueue([a_job("1", lane="a"), a_job("2", lane="ab"), a_job("3", lane="a", gate="b")])
     assert [stats.waiting for stats in store.lanes(QUEUE, ["a", "ab"])] == [2, 1]
     assert len(fetch(store).jobs) == 3
+
+
+def test_a_change_of_priority_scope_moves_what_waits_already(store: JobStore) -> None:
+    """Jobs may be sent before the first worker has told the store its rules."""
+    store.enqueue([*some_jobs("flood", 3, lane="acme", priority=1), a_job("one", lane="zeta", priority=9)])
+    store.configure({QUEUE: QueueRules(priority_scope="lane")}, {})
+    assert ids(fetch(store, credits=2)) == ["flood000", "one"]
+
+    store.configure({QUEUE: QueueRules(priority_scope="queue")}, {})
+    store.enqueue([a_job("late", lane="zeta", priority=2)])
+    assert ids(fetch(store)) == ["flood001", "flood002", "late"]

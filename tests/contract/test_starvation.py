@@ -1,5 +1,6 @@
 """Priority is not for ever: what is lower gets at least one start in twenty."""
 
+from jobs.model import Scope
 from jobs.rules import QueueRules
 from jobs.store import JobStore
 from tests.contract.clock import Clock
@@ -65,8 +66,6 @@ def test_a_queue_of_a_lower_class_gets_one_start_in_twenty(store: JobStore, cloc
 
 
 def test_the_class_of_a_queue_can_be_changed_while_it_runs(store: JobStore) -> None:
-    from jobs.model import Scope
-
     store.enqueue([a_job("a", queue="alerts"), a_job("r", queue="reports")])
     store.adjust(Scope("reports"), {"priority": 1})
     assert take(store, queues=["alerts", "reports"]).id == "r"

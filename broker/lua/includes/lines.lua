@@ -27,7 +27,9 @@ end
 local function awaken(line)
   local band = band_of(line)
   local clock_values = redis.call('HMGET', clocks, line, band)
-  local vt = math.max(tonumber(clock_values[1] or 0), tonumber(clock_values[2] or 0))
+  -- A moment before its band: of a thousand equal lines most stand at the band's time, and a job that comes
+  -- alone shall not wait for all of them.
+  local vt = math.max(tonumber(clock_values[1] or 0), tonumber(clock_values[2] or 0) - 1, 0)
   redis.call('HSET', clocks, line, string.format('%.0f', vt))
   redis.call('ZADD', order, 0, order_place(band, vt, name_of(line)))
   crowd_change(line, 1)
