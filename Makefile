@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 ONLY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check bench fmt lock clean
+.PHONY: help setup demo up test chaos check bench fmt lock clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ up: $(READY) ## Run server, worker and API in this terminal
 
 test: $(READY) ## Run the tests (real servers, no network)
 	@$(BIN)/python -m pytest -q
+
+chaos: $(READY) ## Ten minutes of random faults, and the proof after them (CHAOS_SECONDS, CHAOS_SEED)
+	@$(BIN)/python -m tests.faults.chaos
 
 check: $(READY) ## Lint, format, types and the import contract
 	@$(BIN)/ruff check .

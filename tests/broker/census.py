@@ -50,7 +50,12 @@ Hash = dict[str, Any]
 def check_census(address: RedisAddress, keys: Keys, now: int | None = None) -> Counter[tuple[str, str]]:
     """Assert the invariants of the keys; returns the number of jobs by queue and state. `now` is the time in
     ms where a test moves it."""
-    found = _Found(address, keys, now)
+    with redis.Redis.from_url(address.url) as client:
+        return census_with(client, keys, now)
+
+
+def census_with(client: "redis.Redis", keys: Keys, now: int | None) -> Counter[tuple[str, str]]:
+    found = _Found(client, keys, now)
     records = found.records()
     _check_places(found, records)
     _check_lines(found, records)
@@ -63,17 +68,16 @@ def check_census(address: RedisAddress, keys: Keys, now: int | None = None) -> C
 class _Found:
     """All keys of a shard in one snapshot."""
 
-    def __init__(self, address: RedisAddress, keys: Keys, now: int | None) -> None:
-        with redis.Redis.from_url(address.url) as client:
-            pipeline = client.pipeline(transaction=True)
-            names = [name for name in PERMANENT if PERMANENT[name].startswith(("hash", "ordered set"))]
-            for name in names:
-                if PERMANENT[name].startswith("hash"):
-                    pipeline.hgetall(keys.of(name))
-                else:
-                    pipeline.zrange(keys.of(name), 0, -1, withscores=True)
-            pipeline.time()
-            *all_found, (seconds, micros) = pipeline.execute()
+    def __init__(self, client: "redis.Redis", keys: Keys, now: int | None) -> None:
+        pipeline = client.pipeline(transaction=True)
+        names = [name for name in PERMANENT if PERMANENT[name].startswith(("hash", "ordered set"))]
+        for name in names:
+            if PERMANENT[name].startswith("hash"):
+                pipeline.hgetall(keys.of(name))
+            else:
+                pipeline.zrange(keys.of(name), 0, -1, withscores=True)
+        pipeline.time()
+        *all_found, (seconds, micros) = pipeline.execute()
         self._raw = dict(zip(names, all_found, strict=True))
         self.now = now if now is not None else seconds * 1000 + micros // 1000
 

@@ -27,8 +27,9 @@ lanes, gates, owners = st.sampled_from(LANES), st.sampled_from(GATES), st.sample
 picks = st.lists(st.integers(0, 1_000), min_size=1, max_size=4)
 ends = st.sampled_from([outcome for outcome in Outcome if outcome is not Outcome.LOST])
 delays = st.sampled_from([0, 0, 0, 0, 1, 7, 1_500, 40_000])
-caps = st.sampled_from([None, None, None, 1, 2])
+caps = st.sampled_from([None, None, 1, 2])
 rates = st.sampled_from([None, None, None, Rate(1, WINDOW_MS), Rate(3, WINDOW_MS)])
+classes = st.sampled_from([1, 5, 5])
 uniques = st.one_of(
     st.none(),
     st.builds(
@@ -56,7 +57,7 @@ queue_rules = st.builds(
     global_concurrency=caps,
     rate=rates,
     share=st.sampled_from(["", "", "mail"]),
-    priority=st.sampled_from([1, 5, 5]),
+    priority=classes,
     priority_scope=st.sampled_from(["queue", "lane"]),
     fairness=st.sampled_from(["jobs", "jobs", "time"]),
     lane_concurrency=caps,
@@ -64,7 +65,11 @@ queue_rules = st.builds(
     gate_concurrency=caps,
     gate_rate=rates,
 )
-some_rules = st.fixed_dictionaries(dict.fromkeys(QUEUES, st.one_of(st.just(QueueRules()), queue_rules)))
+free = st.builds(lambda priority: QueueRules(priority=priority), classes)
+some_rules = st.one_of(
+    st.fixed_dictionaries(dict.fromkeys(QUEUES, free)),
+    st.fixed_dictionaries(dict.fromkeys(QUEUES, queue_rules)),
+)
 some_weights = st.fixed_dictionaries({}, optional={"acme": st.sampled_from([0.5, 2.0])})
 scopes = st.builds(
     lambda queue, lane, gate: Scope(queue, lane, gate if lane is not None else ""),
@@ -116,13 +121,14 @@ verdicts = st.builds(
 
 def inside_redis(store: RedisStore, client: "redis.Redis", clock: Clock) -> dict[str, Any]:
     """What decides later steps and cannot be seen from outside: virtual times, who holds which unique name,
-    which starts the rates count, what lanes cost."""
+    which starts the rates count, what lanes cost, the places in line."""
     keys = store.keys
     order = [m.decode().split("\x1f") for m in client.zrange(keys.of("order"), 0, -1)]
     found: Any = client.hgetall(keys.of("unique"))
     holders = {name.decode(): msgpack.unpackb(packed) for name, packed in found.items()}
     starts = [m.decode().rsplit("\x1f", 3) for m in client.zrange(keys.of("starts"), 0, -1)]
     costs: Any = client.hgetall(keys.of("costs"))
+    standing = [m.decode().split("\x1f") for m in client.zrange(keys.of("waiting"), 0, -1)]
     return {
         "order": sorted((queue, int(band), int(vt, 16), name) for queue, band, vt, name in order),
         "unique": {
@@ -134,6 +140,7 @@ def inside_redis(store: RedisStore, client: "redis.Redis", clock: Clock) -> dict
             if int(at) > clock.now - WINDOW_MS
         ),
         "costs": {name.decode(): float(ms) for name, ms in costs.items()},
+        "places": sorted((job_id, int(place[2:], 16)) for *_, place, job_id in standing),
     }
 
 
@@ -150,6 +157,12 @@ def inside_memory(store: MemoryStore, clock: Clock) -> dict[str, Any]:
         },
         "starts": sorted(start for log in logs for start in log if start[0] > clock.now - WINDOW_MS),
         "costs": {"\x1f".join(name): ms for name, ms in state.costs.items()},
+        "places": sorted(
+            (job_id, place)
+            for queue in QUEUES
+            for line in state.lines.of(queue)
+            for _, place, job_id in line.jobs
+        ),
     }
 
 

@@ -7,11 +7,12 @@ import pytest
 from sqlalchemy import Engine
 
 from broker.connection import RedisAddress
+from broker.embedded import EmbeddedServer
 from database.engine import make_engine
 from database.migrations import migrate
-from tests.broker.census import check_census
 from tests.broker.leaks import leaked_keys
 from tests.faults.fleet import Fleet
+from tests.topologies.servers import free_port
 
 
 @pytest.fixture
@@ -25,10 +26,15 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 @pytest.fixture
 def fleet(redis_address: RedisAddress, namespace: str, tmp_path: Path, engine: Engine) -> Iterator[Fleet]:
-    fleet = Fleet(redis_address, namespace, tmp_path)
-    fleet.store.read_events("test", "test")  # from the first event on
+    fleet = Fleet(redis_address, namespace, tmp_path, engine)
     yield fleet
     fleet.close()
-    # Whatever was done to the workers, every job is in exactly one place.
-    check_census(redis_address, fleet.store.keys)
     assert leaked_keys(redis_address, namespace) == []
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[EmbeddedServer]:
+    """A server of the test's own, on a port that stays, which keeps what it has accepted."""
+    server = EmbeddedServer(tmp_path / "server", port=free_port())
+    yield server
+    server.stop()

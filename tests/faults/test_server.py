@@ -1,8 +1,8 @@
-"""The server goes away in the middle of a run: everything it had accepted is there when it is back."""
+"""The server goes away in the middle of a run, or is full: what it had accepted is there afterwards."""
 
 import os
 import signal
-import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,52 +10,55 @@ import pytest
 from sqlalchemy import Engine
 
 from broker.embedded import EmbeddedServer
-from database.audit import AuditReader
-from jobs.model import Outcome
-from tests.broker.census import check_census
+from jobs.errors import StoreFull, StoreUnavailable
+from tests.broker.full import at_maxmemory
 from tests.faults.fleet import Fleet
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.faults
-JOBS = 1_000
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[EmbeddedServer]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = EmbeddedServer(tmp_path / "server", port=port)
-    yield server
-    server.stop()
+def fleet(server: EmbeddedServer, tmp_path: Path, engine: Engine) -> Iterator[Fleet]:
+    fleet = Fleet(server.start(), "callboard", tmp_path, engine)
+    yield fleet
+    fleet.close()
 
 
 def test_a_server_that_was_killed_and_started_again_has_lost_nothing(
-    server: EmbeddedServer, tmp_path: Path, engine: Engine
+    fleet: Fleet, server: EmbeddedServer
 ) -> None:
-    address = server.start()
-    fleet = Fleet(address, "callboard", tmp_path)
-    fleet.store.read_events("test", "test")
-    try:
-        fleet.start(lease_s=3.0)
-        fleet.send("quick", range(1_000, 1_005), delay_ms=2_500)
-        fleet.send("slow", [1])
-        fleet.send("quick", range(JOBS))
-        eventually(lambda: len(fleet.ledger()) > 20)
+    fleet.start(lease_s=15.0)
+    fleet.send("slow", [1])
+    delayed = fleet.send("quick", range(5_000, 5_010), delay_ms=2_500)
+    quick = fleet.send("quick", range(2_000))
+    eventually(lambda: len(fleet.runs()) > 20)
 
-        assert server.pid is not None
-        os.kill(server.pid, signal.SIGKILL)
-        eventually(lambda: not server.running())
-        eventually(lambda: "Trying again" in fleet.log())
-        server.stop()
-        assert server.start() == address
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGKILL)
+    eventually(lambda: not server.running())
+    with pytest.raises(StoreUnavailable, match=r"cannot be reached.*start it"):
+        fleet.send("quick", [9_999])
+    eventually(lambda: "Trying again" in fleet.log())
+    server.stop()
+    before = len(fleet.runs())
+    server.start()
+    back = time.monotonic()
 
-        fleet.open_gate()
-        ids = [f"quick-{n}" for n in (*range(JOBS), *range(1_000, 1_005))]
-        eventually(lambda: fleet.completed("slow-1", *ids), timeout=20)
-        assert all(fleet.ledger()["ran", n] >= 1 for n in range(JOBS))
-        check_census(address, fleet.store.keys)
-        reader = AuditReader(engine)
-        eventually(lambda: reader.count_executions(outcome=Outcome.COMPLETED) == len(ids) + 1)
-    finally:
-        fleet.close()
+    eventually(lambda: len(fleet.runs()) > before)
+    assert fleet.runs()[before].start - back < 1.0, "a second after its return they work again"
+    fleet.open_gate()
+    eventually(lambda: fleet.completed("slow-1", *quick, *delayed), timeout=20)
+    assert fleet.balance().leases_lost == 0
+
+
+def test_a_full_server_refuses_new_jobs_and_lets_the_work_drain(fleet: Fleet) -> None:
+    ids = [*fleet.send("quick", range(1_000)), *fleet.send("work", range(20), fails=1)]
+    address = fleet.store.address
+    with at_maxmemory(address):
+        fleet.start()
+        with pytest.raises(StoreFull, match="maxmemory"):
+            fleet.send("quick", [9_999])
+        eventually(lambda: fleet.completed(*ids), timeout=20)
+    fleet.send("quick", [10_000])
+    fleet.balance()
