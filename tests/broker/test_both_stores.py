@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pytest
 import redis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -206,16 +207,27 @@ class BothStores(RuleBasedStateMachine):
     def reclaim(self, max_lost: int, limit: int) -> None:
         self.both(lambda store: store.reclaim(max_lost, limit))
 
-    @rule(owner=model.owners, max_lost=st.integers(2, 4), takes=st.integers(0, 3))
-    def a_worker_dies(self, owner: str, max_lost: int, takes: int) -> None:
+    @rule(
+        owner=model.owners,
+        max_lost=st.integers(1, 4),
+        takes=st.integers(0, 3),
+        cancelled=st.booleans(),
+        retried=st.booleans(),
+    )
+    def a_worker_dies(self, owner: str, max_lost: int, takes: int, cancelled: bool, retried: bool) -> None:
         """The others renew; its lease runs out."""
         self.ask(self.request(owner, takes, False))
+        held = sorted(self.both(lambda store: store.owned(owner)))
+        if cancelled:
+            self.both(lambda store: store.cancel(held[:1]))
         for _ in range(LEASE_MS // 9_000 + 1):
             self.clock.advance(9_000)
             for other in OWNERS:
                 if other != owner:
                     self.both(lambda store, other=other: store.renew(other, LEASE_MS))
         self.both(lambda store: store.reclaim(max_lost))
+        if retried:
+            self.both(lambda store: store.retry_dead(held))
 
     @rule(
         fetches=st.lists(
@@ -226,7 +238,7 @@ class BothStores(RuleBasedStateMachine):
     )
     def race_for_a_suspect(self, fetches: Sequence[tuple[str, bool, int]]) -> None:
         """A worker dies with jobs in hand; busy and empty processes ask for more."""
-        self.a_worker_dies("w1", 5, 2)
+        self.a_worker_dies("w1", 5, 2, False, False)
         for owner, busy, ms in fetches:
             self.clock.advance(ms)
             self.ask(self.request(owner, 1, busy))
@@ -336,6 +348,7 @@ class BothStores(RuleBasedStateMachine):
         return census
 
 
+@pytest.mark.timeout(60 + 2 * EXAMPLES)
 def test_both_stores_agree_after_every_step(redis_address: RedisAddress) -> None:
     run_state_machine_as_test(
         lambda: BothStores(redis_address),  # type: ignore[arg-type]  a factory will do

@@ -44,6 +44,11 @@ class Fleet:
         """Start one worker process and wait until it is in the registry; see `begin` for the options."""
         return self.arrived(self.begin(**options))
 
+    def start_two(self, **options: Any) -> tuple[WorkerUnderTest, WorkerUnderTest]:
+        """Two alike, which takes hardly longer than one."""
+        one, two = self.begin(**options), self.begin(**options)
+        return self.arrived(one), self.arrived(two)
+
     def begin(self, *, threads: int = 4, via: int | None = None, **options: Any) -> "subprocess.Popen[bytes]":
         """Start one worker process, with the `options` below. `via` is the port of a proxy."""
         told = self.options(**options)

@@ -21,6 +21,7 @@ from dramatiq.broker import MessageProxy
 import broker.chores
 import broker.event_stream
 import broker.intake
+import broker.leases
 import broker.relay
 from actors.composition import App
 from actors.declare import actor
@@ -42,6 +43,7 @@ if told["skew_s"]:
 broker.event_stream.READER_IDLE_MS, broker.event_stream.LOOK_BACK_EVERY, broker.relay.BLOCK_MS = 1_000, 2, 500
 if not told["patient"]:
     broker.chores.RECLAIM_EVERY_S = 0.5
+    broker.leases.BEAT_S = 0.3
     broker.intake.UNKNOWN_ACTOR_DELAY_MS = 500
 
 HOME = Path(told["home"])
@@ -124,16 +126,16 @@ def deadly(n: int) -> None:
 
 @actor(queue="work", attempts=8)
 def work(n: int, ms: int = 0, fails: int = 0, holds: int = 0) -> None:
-    """Takes its time, after it has failed and was held as often as asked."""
+    """Takes its time, and fails and is held as often as asked."""
     with noted() as job:
         if job.token <= holds:
             raise HoldJob(0.05, "the test wants it", "lane" if n % 2 else "job")
-        if job.attempt <= fails:
-            raise ConnectionError("the test wants it")
         pause = threading.Event()
         end = time.monotonic() + ms / 1000
         while (left := end - time.monotonic()) > 0:
             pause.wait(min(left, 0.05))
+        if job.attempt <= fails:
+            raise ConnectionError("the test wants it")
 
 
 if told["release"] == "newcomer":
