@@ -45,13 +45,14 @@ def _made_when_called(groups: Sequence[Sequence[str]]) -> list[str]:
     """A table F whose functions are made group by group, in the order of the includes, until one is found."""
     if not groups:
         return []
-    lines = ["local made, F = 0, nil", "local make = {"]
+    lines = ["local made, make, F = 0, nil, nil", "local function makers() return {"]
     for functions in groups:
         lines += ["function()", *functions, "end,"]
     return [
         *lines,
-        "}",
+        "} end",
         "F = setmetatable({}, { __index = function(F, name)",
+        "make = make or makers()",
         "while made < #make do",
         "made = made + 1",
         "make[made]()",

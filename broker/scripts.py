@@ -16,16 +16,13 @@ from redis.exceptions import NoPermissionError, NoScriptError, OutOfMemoryError,
 
 from broker.keys import Keys
 from broker.lua_source import put_together
-from broker.wire import Wire
+from broker.wire import Argument, Wire, pack, pack_parts
 
 LUA = Path(__file__).parent / "lua"
 HEADER_FIELDS = ("PURPOSE", "KEYS", "ARGV", "RETURNS", "EVENTS", "OOM", "INCLUDE")
 
 FLAGS = {"allowed": "#!lua flags=allow-oom", "reads": "#!lua flags=no-writes"}
 TAKES_NO_MEMORY = "redis.call('PERSIST', KEYS[1])"
-
-#: What redis-py takes as an argument without a detour.
-Argument = str | bytes | int | float
 
 
 @dataclass(frozen=True)
@@ -92,7 +89,7 @@ class Scripts:
         self._wire = wire
         self._keys = keys
         self._flags: bool | None = None
-        self._commands: dict[str, tuple[str, list[str]]] = {}
+        self._prepared: dict[tuple[str, int], tuple[int, bytes]] = {}
 
     def run(self, name: str, argv: Sequence[Argument] = (), more_keys: Sequence[str] = ()) -> Any:
         """Run one script and return its reply."""
@@ -104,27 +101,33 @@ class Scripts:
             return self._wire.call([self._command(*call) for call in calls])
         except NoScriptError:
             # The server was restarted or flushed. Every verb is idempotent, so all may run again.
-            self._commands.clear()
+            self._prepared.clear()
             return self._wire.call([self._command(*call) for call in calls])
 
-    def _command(self, name: str, argv: Sequence[Argument], more_keys: Sequence[str]) -> list[Argument]:
-        sha, keys = self._commands.get(name) or self._prepare(name)
-        return ["EVALSHA", sha, len(keys) + len(more_keys), *keys, *more_keys, *argv]
+    def _command(self, name: str, argv: Sequence[Argument], more_keys: Sequence[str]) -> bytes:
+        size, head = self._prepared.get((name, len(more_keys))) or self._prepare(name, len(more_keys))
+        return b"*%d\r\n%b%b" % (size + len(more_keys) + len(argv), head, pack_parts((*more_keys, *argv)))
 
-    def _prepare(self, name: str) -> tuple[str, list[str]]:
+    def _prepare(self, name: str, more_keys: int) -> tuple[int, bytes]:
+        """The part of a call that is always the same: how many words it has, and the words packed."""
         script = load_script(name)
-        sha = self._load(script)
-        self._commands[name] = (sha, self._keys.all_of(script.keys))
-        return self._commands[name]
+        words: tuple[Argument, ...] = (
+            "EVALSHA",
+            self._load(script),
+            len(script.keys) + more_keys,
+            *self._keys.all_of(script.keys),
+        )
+        self._prepared[name, more_keys] = (len(words), pack_parts(words))
+        return self._prepared[name, more_keys]
 
     def _load(self, script: Script) -> str:
         if self._flags is None:
-            (info,) = self._wire.call([("INFO", "server")])
+            (info,) = self._wire.call([pack("INFO", "server")])
             found = re.search(rb"redis_version:(\d+)", info)
             self._flags = found is not None and int(found[1]) >= 7
         source = script.source(flags=self._flags)
         try:
-            self._wire.call([("SCRIPT", "LOAD", source)])
+            self._wire.call([pack("SCRIPT", "LOAD", source)])
         except (OutOfMemoryError, NoPermissionError):
             raise
         except ResponseError as error:

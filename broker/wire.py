@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+import hiredis
 import redis
 from redis.exceptions import (
     AuthenticationError,
@@ -18,7 +19,7 @@ from redis.exceptions import (
     TimeoutError,  # noqa: A004
 )
 
-Command = Sequence[str | bytes | int | float]
+Argument = str | bytes | int | float
 
 #: All tries of one call together, in seconds; and how much of that is worth another try.
 CALL_LIMIT_S, SHORTEST_TRY_S = 5.4, 0.3
@@ -40,8 +41,8 @@ class Wire:
         self._idle: deque[Any] = deque()
         self._pid = os.getpid()
 
-    def call(self, commands: Sequence[Command]) -> list[Any]:
-        """The replies in order. Raises the first error reply, after all commands have run."""
+    def call(self, commands: Sequence[bytes]) -> list[Any]:
+        """Send packed commands; the replies in order. Raises the first error reply, after all commands have run."""
         end = time.monotonic() + CALL_LIMIT_S
         tried = 0
         while True:
@@ -96,9 +97,9 @@ class Wire:
         except IndexError:
             return self._pool.make_connection()
 
-    def _exchange(self, connection: Any, commands: Sequence[Command]) -> list[Any]:
+    def _exchange(self, connection: Any, commands: Sequence[bytes]) -> list[Any]:
         # Connects by itself when it is not.
-        connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+        connection.send_packed_command((b"".join(commands),), check_health=False)
         replies = []
         for _ in commands:
             try:
@@ -106,3 +107,17 @@ class Wire:
             except ResponseError as error:
                 replies.append(error)
         return replies
+
+
+def pack(*words: Argument) -> bytes:
+    """One command as it is sent."""
+    packed: bytes = hiredis.pack_command(words)  # type: ignore[arg-type]  # its stub forgets the union
+    return packed
+
+
+def pack_parts(words: Sequence[Argument]) -> bytes:
+    """Words of a command without its head, so that what is always the same is packed once."""
+    if not words:
+        return b""
+    packed: bytes = hiredis.pack_command(tuple(words))  # type: ignore[arg-type]
+    return packed[packed.index(b"\n") + 1 :]

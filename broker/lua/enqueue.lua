@@ -26,7 +26,7 @@ end
 
 -- The usual case is written out, because a function of an include costs as much as three commands when it
 -- is made: a plain job with a new id goes into a line that is awake.
-local answers, woken, bands = {}, {}, {}
+local answers, woken, joined, bands = {}, {}, {}, {}
 for a = first_job, #ARGV, 3 do
   local id, description = ARGV[a], cmsgpack.unpack(ARGV[a + 1])
   local queue, run_at = description[1], description[13]
@@ -58,11 +58,16 @@ for a = first_job, #ARGV, 3 do
     redis.call('ZADD', waiting, 0, line .. SEP .. string.format('%02d%013x', description[5], place) .. SEP .. id)
     local n = redis.call('HINCRBY', lines, line, 1)
     if n == 1 or n > RESTING then joined_line(line, n) end
-    if not woken[queue] and redis.call('ZSCORE', ready, queue) then woken[queue] = description[14] end
+    joined[queue] = description[14]
   end
   answers[#answers + 1] = answer
 end
 if books then write_counts() end
+for queue, index in pairs(joined) do
+  -- Where all lines rest nobody is woken.
+  local wake_key = KEYS[first_wake + index - 1]
+  if redis.call('LLEN', wake_key) == 0 and redis.call('ZSCORE', ready, queue) then redis.call('LPUSH', wake_key, 1) end
+end
 for _, index in pairs(woken) do
   local wake_key = KEYS[first_wake + index - 1]
   if redis.call('LLEN', wake_key) == 0 then redis.call('LPUSH', wake_key, 1) end

@@ -52,13 +52,13 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', expiries, '-inf', now, 'LIMI
 end
 forget_markers(EXPIRED)
 
--- The clock of an empty line says nothing once its band has come as far.
+-- The clock of an empty line says nothing once its band has come past it.
 local found = redis.call('HSCAN', clocks, cursor, 'COUNT', CLOCKS)
 local values = {}
 for i = 1, #found[2], 2 do values[found[2][i]] = tonumber(found[2][i + 1]) end
 for line, vt in pairs(values) do
   local band = string.match(line, '^(.-\31..)\31')
-  if band and not redis.call('HGET', lines, line) and vt <= tonumber(redis.call('HGET', clocks, band) or 0) then
+  if band and not redis.call('HGET', lines, line) and vt < tonumber(redis.call('HGET', clocks, band) or 0) then
     redis.call('HDEL', clocks, line)
   end
 end
