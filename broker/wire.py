@@ -42,7 +42,7 @@ class Wire:
         self._pid = os.getpid()
 
     def call(self, commands: Sequence[bytes]) -> list[Any]:
-        """Send packed commands; the replies in order. Raises the first error reply, after all commands have run."""
+        """Send packed commands; the replies in order. Raises the first error reply after all have run."""
         end = time.monotonic() + CALL_LIMIT_S
         tried = 0
         while True:
