@@ -47,12 +47,17 @@ for _, owner in ipairs(expired) do
   local members = redis.call('ZRANGEBYLEX', held, first_of(owner), last_of(owner), 'LIMIT', 0, left)
   for _, member in ipairs(members) do
     local id = id_of(member)
-    local record = load_record(id)
+    local record = record_from(redis.call('HGET', meta, id))
     if record and record[STATE] == 'active' and record[OWNER] == owner then
       give_back(id, record, owner)
     else
       redis.call('ZREM', held, member)
-      if not record then set_aside(id, string.match(member, '\31(.-)\31')) end
+      if not record then
+        -- It ran, as it is held, and only its creation may still be told.
+        local made = load_record(id)
+        if made then count_active(made, -1) end
+        set_aside(id, string.match(member, '\31(.-)\31'))
+      end
     end
   end
   left = left - #members

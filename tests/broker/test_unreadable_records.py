@@ -19,16 +19,17 @@ def test_it_becomes_a_dead_letter_and_its_neighbours_run(
     store: RedisStore, client: "redis.Redis", garbage: bytes | None
 ) -> None:
     store.enqueue([new("before"), new("broken"), new("after"), new("waking", delay_ms=1)])
+    # Until a job has changed, its creation is all there is of it.
     for job_id in ("broken", "waking"):
         if garbage is None:
-            client.hdel(store.keys.of("meta"), job_id)
+            client.hdel(store.keys.of("jobs"), job_id)
         else:
-            client.hset(store.keys.of("meta"), job_id, garbage)
+            client.hset(store.keys.of("jobs"), job_id, garbage)
 
     taken = [
         job.id
         for token in ("a", "b")
-        for job in store.fetch(FetchRequest("w", token, 10, {QUEUE: (10, None)})).jobs
+        for job in store.fetch(FetchRequest("w", token, 10, {QUEUE: 10})).jobs
     ]
 
     assert taken == ["before", "after"]
@@ -42,7 +43,9 @@ def test_a_held_job_whose_record_was_lost_does_not_hold_up_the_others(
     store: RedisStore, client: "redis.Redis"
 ) -> None:
     store.enqueue([new("one"), new("two")])
-    store.fetch(FetchRequest("w", "a", 10, {QUEUE: (10, None)}, lease_ms=0))
+    store.fetch(FetchRequest("w", "a", 10, {QUEUE: 10}, lease_ms=0))
     client.hdel(store.keys.of("meta"), "one")
     assert store.reclaim(max_lost=3) == 2
     assert [job.id for job in store.list_jobs(QUEUE, JobState.WAITING)] == ["two"]
+    assert [job.id for job in store.list_jobs(QUEUE, JobState.FAILED)] == ["one"]
+    assert store.stats([QUEUE])[0].active == 0

@@ -28,8 +28,13 @@ end
 local UNREADABLE = '{"error":{"type":"UnreadableRecord","message":"the record of this job could not be read"}}'
 
 local function set_aside(id, queue)
-  local record = new_record({ queue, 'unknown', '', '', 5, 1, '', '', '', 0, 120000 }, now * 1000, 0, 0)
-  redis.call('HSETNX', jobs, id, creation_of(cmsgpack.pack({ queue, 'unknown', '', '', 5, 1, '', '', '', 0, 120000 }), now * 1000, 0, 0, ''))
+  local description = { queue, 'unknown', '', '', 5, 1, '', '', '', 0, 120000 }
+  local record = new_record(description, now * 1000, 0, 0)
+  local readable = pcall(record_of_creation, redis.call('HGET', jobs, id) or '')
+  if not readable then
+    local garbage = redis.call('HGET', jobs, id) or ''
+    redis.call('HSET', jobs, id, creation_of(cmsgpack.pack(description), now * 1000, 0, 0, garbage))
+  end
   redis.call('HSET', outcomes, id, UNREADABLE)
   finish(record, id, 'failed')
   save_record(id, record)
