@@ -6,7 +6,7 @@
 -- OOM: reads
 -- INCLUDE: clock, places
 -- The oldest of a line is its head of each priority. Of more lines than this the least and the most served are asked.
-local LINES = 13
+local LINES = 2
 
 local function age_of(member)
   local place = string.match(member, '.*\31..(%x+)\31[^\31]*$')
@@ -38,10 +38,10 @@ local function oldest_in(queue)
 end
 
 -- What no awake line shows: jobs in lines that rest, and those apart.
-local function oldest_elsewhere(queue, oldest)
+local function oldest_elsewhere(queue, oldest, outside)
   local resting_head = redis.call('ZRANGEBYLEX', waiting, first_of(queue), last_of(queue), 'LIMIT', 0, 1)[1]
   if resting_head then oldest = math.max(oldest, age_of(resting_head)) end
-  for _, kind in ipairs({ 'h', 's' }) do
+  for _, kind in ipairs(outside > 0 and { 'h', 's' } or {}) do
     local scope = queue .. SEP .. kind
     local member = redis.call('ZRANGEBYLEX', apart, first_of(scope), last_of(scope), 'LIMIT', 0, 1)[1]
     if member then oldest = math.max(oldest, now - math.floor(tonumber(string.sub(member, #scope + 2, #scope + 14), 16) / 1000)) end
@@ -68,7 +68,7 @@ for i = first_queue, #ARGV do
   for n, total in ipairs({ 'completed', 'failed', 'retries' }) do
     row[7 + n] = tonumber(redis.call('HGET', totals, queue .. SEP .. total) or 0)
   end
-  row[11] = row[1] > 0 and math.max(0, oldest_elsewhere(queue, oldest_in(queue))) or -1
+  row[11] = row[1] > 0 and math.max(0, oldest_elsewhere(queue, oldest_in(queue), outside)) or -1
   local rest = redis.call('HGET', rests, queue)
   if rest and cmsgpack.unpack(rest)[1] > now then
     row[12] = row[1]

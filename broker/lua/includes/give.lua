@@ -11,6 +11,7 @@ local function give(record, id, creation, charge, share, rated)
   record[SHARE] = share
   record[DUE] = 0
   record[REASON] = ''
+  record[RATED] = ''
   for name, per_ms in pairs(rated) do
     log_start(name, id, record[DELIVERIES], per_ms)
     record[RATED] = record[RATED] .. name .. '\29'
