@@ -125,7 +125,8 @@ for _, verdict in ipairs(verdicts) do
   local record = records[id]
   local answer = 0
   if not record or record.removed then
-    if redis.call('ZSCORE', markers, id) then answer = 2 end
+    local known = redis.call('ZSCORE', markers, id)
+    if known and tonumber(known) > now then answer = 2 end
   elseif record[STATE] ~= 'active' or record[OWNER] ~= owner or record[DELIVERIES] ~= token then
     if record[SETTLED] == token then answer = 2 end
   else

@@ -47,7 +47,7 @@ def settle(state: State, owner: str, verdicts: Sequence[Verdict]) -> list[Settle
 
 def _answer(state: State, owner: str, verdict: Verdict, record: Record | None) -> Settled:
     if record is None:
-        return Settled.REPEATED if state.shelf.was_here(verdict.id) else Settled.REFUSED
+        return Settled.REPEATED if state.shelf.was_here(verdict.id, state.now) else Settled.REFUSED
     job = record.job
     if job.state is JobState.ACTIVE and job.owner == owner and job.deliveries == verdict.token:
         return Settled.STORED

@@ -83,8 +83,8 @@ class Shelf:
         """Whether the id belongs to a job that is here or has left not long ago."""
         return job_id in self._records or self._markers.get(job_id, 0) > now
 
-    def was_here(self, job_id: str) -> bool:
-        return job_id in self._markers
+    def was_here(self, job_id: str, now: int) -> bool:
+        return self._markers.get(job_id, 0) > now
 
     def move(self, record: Record, state: JobState, /, **changes: Any) -> None:
         """Change a job's state."""

@@ -102,6 +102,18 @@ def test_a_job_nobody_here_knows_comes_back_later_with_its_attempt(store: JobSto
     assert take(store).attempt == 1
 
 
+def test_who_hands_back_what_it_does_not_know_leaves_it_to_others_to_watch(
+    store: JobStore, clock: Clock
+) -> None:
+    """Otherwise an old release that is idle would meet it each time, and the new one never."""
+    store.enqueue([a_job("one")])
+    settle(store, take(store, "old"), Outcome.RETURNED, "old", delay_ms=1_000)
+    due = clock.now + 1_000
+    assert fetch(store, "old").next_due == due + 250
+    assert fetch(store, "new").next_due == due
+    assert fetch(store, "old").next_due == due + 5_000
+
+
 def test_a_run_cut_short_by_a_stop_is_counted_apart_and_not_before_two_seconds(
     store: JobStore, clock: Clock
 ) -> None:

@@ -161,6 +161,16 @@ def test_the_turn_of_a_process_that_is_gone_is_anothers_at_once(store: JobStore,
     assert ids(fetch(store, "worker-2")) == ["suspect"]
 
 
+def test_a_process_that_serves_no_queue_with_a_suspect_has_no_turn(store: JobStore, clock: Clock) -> None:
+    store.enqueue([a_job("first"), a_job("second", queue="reports")])
+    fetch(store, "dead", queues=(QUEUE, "reports"), lease_ms=1_000)
+    assert lose(store, clock, "dead") == 2
+    settle(store, take(store, "one"), owner="one")
+    assert ids(fetch(store, "two", queues=("reports",))) == [], "it is still the turn of the first"
+    fetch(store, "one")
+    assert ids(fetch(store, "two", queues=("reports",))) == ["second"]
+
+
 def test_a_suspect_waits_and_counts_as_waiting(store: JobStore, clock: Clock) -> None:
     suspect(store, clock)
     assert (state_of(store, "suspect"), count(store).waiting) == (JobState.WAITING, 1)

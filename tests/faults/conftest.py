@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import Engine
@@ -12,6 +13,7 @@ from database.engine import make_engine
 from database.migrations import migrate
 from tests.broker.leaks import leaked_keys
 from tests.faults.fleet import Fleet
+from tests.proxy import TcpProxy, proxy_to
 from tests.topologies.servers import free_port
 
 
@@ -38,3 +40,12 @@ def server(tmp_path: Path) -> Iterator[EmbeddedServer]:
     server = EmbeddedServer(tmp_path / "server", port=free_port())
     yield server
     server.stop()
+
+
+@pytest.fixture
+def proxy(fleet: Fleet) -> Iterator[TcpProxy]:
+    """Between the fleet and its server, for those that are told so."""
+    port = urlsplit(fleet.url()).port
+    assert port is not None
+    with proxy_to(port) as proxy:
+        yield proxy

@@ -169,8 +169,8 @@ class Fleet:
         runs = runs_in(read_ledger(self.home))
         return [run for run in runs if run.job_id in job_ids] if job_ids else runs
 
-    def open_gate(self) -> None:
-        (self.home / "gate").touch()
+    def open_gate(self, worker: WorkerUnderTest | None = None) -> None:
+        (self.home / (f"gate-{worker.pid}" if worker else "gate")).touch()
 
     def close_gate(self) -> None:
         (self.home / "gate").unlink(missing_ok=True)

@@ -104,10 +104,10 @@ def quick(n: int) -> None:
 
 @actor(queue="slow")
 def slow(n: int) -> None:
-    """Runs until the test opens the gate."""
+    """Runs until the test opens the gate, for all or for this process."""
     with noted():
         pause = threading.Event()
-        while not (HOME / "gate").exists():
+        while not ((HOME / "gate").exists() or (HOME / f"gate-{os.getpid()}").exists()):
             pause.wait(0.02)
 
 
