@@ -1,0 +1,55 @@
+"""Replies that are lost, connections that are cut: nothing is doubled or lost, and all is soon well."""
+
+import hashlib
+from functools import partial
+
+import pytest
+
+from broker.connection import RedisAddress
+from broker.redis_store import RedisStore
+from broker.scripts import load_script
+from jobs.errors import StoreUnavailable
+from jobs.model import NewJob
+from tests.faults.fleet import Fleet
+from tests.proxy import Mode, TcpProxy
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.faults
+
+
+def sha_of(verb: str) -> bytes:
+    """What a call of this verb says on the wire."""
+    source = load_script(verb).source(flags=True)
+    return hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest().encode()
+
+
+def test_a_reply_that_is_lost_after_the_server_did_the_work_doubles_and_loses_nothing(
+    fleet: Fleet, proxy: TcpProxy
+) -> None:
+    worker = fleet.start(via=proxy.port, threads=2)
+    for n, verb in enumerate(["fetch", "settle", "renew", "register"]):
+        lost = proxy.lose_reply_to(sha_of(verb))
+        (job_id,) = fleet.send("work", [n], ms=1_500 if verb == "renew" else 0)
+        eventually(partial(fleet.completed, job_id))
+        if verb != "register":
+            assert lost.wait(5.0), f"no reply to {verb} was lost"
+    assert not worker.ended()
+    balance = fleet.balance()
+    assert (balance.leases_lost, len(fleet.runs())) == (0, 4)
+    assert {job.attempts for job in fleet.jobs().values()} == {1}
+
+
+def test_a_producer_whose_reply_was_lost_has_sent_one_job(fleet: Fleet, proxy: TcpProxy) -> None:
+    store = RedisStore(lambda: RedisAddress(fleet.url(proxy.port)), fleet.store.keys.namespace)
+    store.ping()
+    lost = proxy.lose_reply_to(sha_of("enqueue"))
+    job = NewJob("quick-1", "quick", "quick", b'[[],{"n":1},{},0]')
+    assert [accepted.id for accepted in store.enqueue([job])] == ["quick-1"]
+    assert lost.is_set()
+    proxy.mode = Mode.DROP_REPLIES
+    with pytest.raises(StoreUnavailable):
+        store.enqueue([job._replace(id="quick-2")])
+    proxy.mode = Mode.FORWARD
+    assert [a.created for a in store.enqueue([job._replace(id="quick-2")])] == [False]
+    store.close()
+    assert fleet.store.stats(["quick"])[0].waiting == 2

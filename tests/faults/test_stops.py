@@ -1,0 +1,59 @@
+"""Workers that are stopped, paused or kept busy: no job is lost, none runs twice at once."""
+
+import time
+
+import pytest
+
+from jobs.states import JobState
+from tests.faults.fleet import Fleet
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.faults
+
+
+def test_a_stop_hands_back_what_was_not_started_and_lets_the_rest_finish(fleet: Fleet) -> None:
+    stopping = fleet.start(threads=2)
+    fleet.send("slow", [1, 2])
+    eventually(lambda: len(fleet.runs()) == 2)
+    quick = fleet.send("quick", range(20))
+    assert fleet.store.stats(["quick"])[0].waiting == 20, "both threads are taken"
+    other = fleet.start()
+    eventually(lambda: fleet.completed(*quick))
+
+    stopping.terminate()
+    assert not stopping.ended()
+    fleet.open_gate()
+
+    eventually(stopping.ended)
+    assert fleet.completed("slow-1", "slow-2")
+    assert [worker.owner for worker in fleet.store.workers()] == [other.owner]
+    balance = fleet.balance()
+    assert (balance.leases_lost, len(fleet.runs())) == (0, 22)
+
+
+def test_clocks_of_hosts_that_are_wrong_by_minutes_change_nothing(fleet: Fleet) -> None:
+    fast, slow = fleet.begin(skew_s=600.0), fleet.begin(skew_s=-600.0)
+    workers = [fleet.arrived(fast), fleet.arrived(slow)]
+    fleet.send("slow", [1, 2])
+    fleet.send("work", range(20), fails=1)
+    due = fleet.send("quick", range(20), delay_ms=1_000)
+    sent = time.monotonic()
+    eventually(lambda: fleet.completed(*due))
+    assert all(-0.1 < run.start - sent - 1.0 < 1.5 for run in fleet.runs(*due)), "on time"
+    assert fleet.balance_after(fleet.open_gate).leases_lost == 0, "longer than a lease of 1 s"
+    assert {run.pid for run in fleet.runs()} == {worker.pid for worker in workers}
+
+
+def test_a_running_job_that_is_cancelled_under_load_ends_in_under_a_second(fleet: Fleet) -> None:
+    fleet.start(threads=6)
+    fleet.send("work", [1], ms=60_000)
+    eventually(lambda: fleet.runs("work-1"))
+    fleet.send("quick", range(4_000))
+    eventually(lambda: len(fleet.runs()) > 100)
+    since = time.monotonic()
+    fleet.store.cancel(["work-1"])
+    eventually(lambda: fleet.job("work-1").state is JobState.CANCELLED)
+    assert time.monotonic() - since < 1.0
+    assert fleet.store.stats(["quick"])[0].waiting > 0, "there was load all the time"
+    assert [run.word for run in fleet.runs("work-1")] == ["stopped"]
+    fleet.balance()
