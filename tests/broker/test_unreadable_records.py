@@ -27,9 +27,7 @@ def test_it_becomes_a_dead_letter_and_its_neighbours_run(
             client.hset(store.keys.of("jobs"), job_id, garbage)
 
     taken = [
-        job.id
-        for token in ("a", "b")
-        for job in store.fetch(FetchRequest("w", token, 10, {QUEUE: 10})).jobs
+        job.id for token in ("a", "b") for job in store.fetch(FetchRequest("w", token, 10, {QUEUE: 10})).jobs
     ]
 
     assert taken == ["before", "after"]
