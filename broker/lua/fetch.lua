@@ -4,12 +4,11 @@
 -- RETURNS: now, the time to look again or -1, the queues with jobs left over, 1 when a suspect waits for this process to be empty, a queue to wake another process for (or empty), then id, record, payload of each job
 -- EVENTS: `failed` for a job whose record cannot be read; any other attempt's event is appended when it ends
 -- OOM: allowed
--- INCLUDE: clock, places, counts, rules, serving, record, give, limits, news, lines, due, standing, settlement, unique, resting
+-- INCLUDE: clock, places, counts, rules, serving, record, give, limits, news, lines, due, watch, standing, settlement, unique, resting
 -- `shares` is " queue=most" for each queue of the process. `request` makes a repeated fetch return the jobs
 -- of the first. `ahead` credits count only while no other process is idle.
 local IDLE_MS = 5000
 local TURN_MS = 30000
-local WATCH = '\31watch'
 local COURTESY_MS = 250
 
 promote_due()
@@ -216,12 +215,8 @@ for queue in pairs(touched) do
     end
   end
 end
-local due, timer = redis.call('ZRANGE', clock, 0, 0, 'WITHSCORES'), redis.call('ZRANGE', timers, 0, 0, 'WITHSCORES')
-local soonest = due[1]
-if due[2] then reply[2] = tonumber(due[2]) end
-if timer[2] and (not soonest or tonumber(timer[2]) < reply[2]) then
-  reply[2], soonest = tonumber(timer[2]), string.match(timer[1], '^.([^\31]*)')
-end
+local next_at, soonest = next_timer()
+if next_at then reply[2] = next_at end
 
 -- One process watches the timers, so that not the whole fleet wakes at once; the others trust it for a while.
 local function share_the_watch()

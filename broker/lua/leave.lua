@@ -1,10 +1,10 @@
 -- PURPOSE: End a worker's lease on a clean stop. What it still holds is back in its place, unspent.
--- KEYS: jobs, meta, waiting, apart, lines, order, clocks, crowd, ready, timers, rests, asleep, running, starts, policies, unique, held, leases, workers, requests, idle, turns, completed, failed, cancelled, dead, tally, totals, expiries, events, backlog, outcomes
+-- KEYS: jobs, meta, waiting, apart, lines, order, clocks, crowd, ready, timers, clock, rests, asleep, running, starts, policies, unique, held, leases, workers, requests, idle, turns, completed, failed, cancelled, dead, tally, totals, expiries, events, backlog, outcomes
 -- ARGV: owner, most
 -- RETURNS: how many jobs were given back (call again while it is `most`), then the queues that have work again
 -- EVENTS: `cancelled` for what was to be cancelled; what was not started leaves no attempt
 -- OOM: allowed
--- INCLUDE: clock, record, places, counts, lines, standing, limits, unique, settlement, news, farewell
+-- INCLUDE: clock, record, places, counts, lines, standing, limits, unique, settlement, news, farewell, watch
 local CANCELLED = '{"error":{"type":"Cancelled","message":"cancelled"}}'
 local queues = {}
 local members = redis.call('ZRANGEBYLEX', held, first_of(owner), last_of(owner), 'LIMIT', 0, most)
@@ -34,7 +34,8 @@ for _, member in ipairs(members) do
 end
 write_releases()
 if #members < tonumber(most) then
-  forget_worker(owner)
+  local watched = forget_worker(owner)
+  if watched then queues[watched] = true end
 end
 publish_news()
 write_counts()

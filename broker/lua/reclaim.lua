@@ -1,10 +1,10 @@
 -- PURPOSE: Give back the jobs of workers whose lease ran out: they are suspects, at their old place.
--- KEYS: jobs, meta, outcomes, waiting, apart, lines, order, clocks, crowd, ready, timers, rests, asleep, running, policies, unique, held, leases, workers, requests, idle, turns, completed, failed, cancelled, dead, tally, totals, expiries, events, backlog
+-- KEYS: jobs, meta, outcomes, waiting, apart, lines, order, clocks, crowd, ready, timers, clock, rests, asleep, running, policies, unique, held, leases, workers, requests, idle, turns, completed, failed, cancelled, dead, tally, totals, expiries, events, backlog
 -- ARGV: max_lost, most, reason, grace_ms
 -- RETURNS: how many jobs, then the queues that have work again
 -- EVENTS: `lost` for each job
 -- OOM: allowed
--- INCLUDE: clock, record, places, counts, lines, standing, limits, unique, settlement, news, give, farewell
+-- INCLUDE: clock, record, places, counts, lines, standing, limits, unique, settlement, news, give, farewell, watch
 -- A job that lost its lease `max_lost` times, or on its last attempt, is dead-lettered with `reason`.
 local OWNERS = 16
 local SILENCE_MS = 10000
@@ -65,7 +65,8 @@ for _, owner in ipairs(expired) do
   write_releases()
   leaving, freed = {}, {}
   if #redis.call('ZRANGEBYLEX', held, first_of(owner), last_of(owner), 'LIMIT', 0, 1) == 0 then
-    forget_worker(owner)
+    local watched = forget_worker(owner)
+    if watched then queues[watched] = true end
   end
   if left <= 0 then break end
 end

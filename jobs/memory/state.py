@@ -56,6 +56,8 @@ class Workers:
             known.pop(owner, None)
         if self.turn.owner == owner:
             self.turn = Turn()
+        if self.watch.owner == owner:
+            self.watch = Watch()
 
 
 class State:

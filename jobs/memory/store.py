@@ -98,13 +98,22 @@ class MemoryStore(JobStore):
 
     def reclaim(self, max_lost: int, limit: int = 100) -> int:
         with self._step() as state:
+            watcher = state.workers.watch.owner
             reclaimed = settling.reclaim(state, max_lost, limit)
+            self._offer_the_watch(watcher)
             self._offers |= {queue for queue, suspects in state.suspects.items() if suspects and reclaimed}
             return reclaimed
 
     def leave(self, owner: str) -> None:
         with self._step() as state:
+            watcher = state.workers.watch.owner
             settling.leave(state, owner)
+            self._offer_the_watch(watcher)
+
+    def _offer_the_watch(self, watcher: str) -> None:
+        """Whoever watched the timers has gone: another process shall."""
+        if watcher and not self._state.workers.watch.owner and (due := soonest(self._state)):
+            self._offers.add(due[1])
 
     def report_progress(self, owner: str, updates: Mapping[str, tuple[int, bytes]]) -> None:
         with self._step() as state:

@@ -4,7 +4,7 @@ from jobs.model import Outcome
 from jobs.states import JobState
 from jobs.store import JobStore
 from tests.contract.clock import Clock
-from tests.contract.steps import a_job, count, fetch, found, ids, settle, some_jobs, state_of, take
+from tests.contract.steps import QUEUE, a_job, count, fetch, found, ids, settle, some_jobs, state_of, take
 
 WEEK_MS = 7 * 24 * 3_600_000
 
@@ -133,3 +133,12 @@ def test_a_run_cut_short_ten_times_is_dead_lettered(store: JobStore, clock: Cloc
         settle(store, take(store), Outcome.INTERRUPTED)
         clock.advance(2_000)
     assert state_of(store, "one") is JobState.FAILED
+
+
+def test_when_the_process_that_watches_the_time_leaves_another_is_told(store: JobStore) -> None:
+    store.enqueue([a_job("later", delay_ms=60_000)])
+    fetch(store, "watcher")
+    fetch(store, "other")
+    store.wait_for_work([QUEUE], 1)  # the wake-up of the enqueue
+    store.leave("watcher")
+    assert store.wait_for_work([QUEUE], 50) == QUEUE

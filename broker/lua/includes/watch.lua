@@ -1,0 +1,11 @@
+-- One process watches the timers for all. Kept in `turns`: its name, until when it is trusted, for which time.
+local WATCH = '\31watch'
+
+-- When the next delayed or resting job may run, and its queue; nothing when none waits for a time.
+local function next_timer()
+  local due, timer = redis.call('ZRANGE', clock, 0, 0, 'WITHSCORES'), redis.call('ZRANGE', timers, 0, 0, 'WITHSCORES')
+  if timer[2] and not (due[2] and tonumber(due[2]) <= tonumber(timer[2])) then
+    return tonumber(timer[2]), string.match(timer[1], '^.([^\31]*)')
+  end
+  return due[2] and tonumber(due[2]), due[1]
+end
