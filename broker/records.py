@@ -6,7 +6,7 @@ from typing import Any
 import msgpack
 import orjson
 
-from jobs.errors import InvalidAdjustment
+from jobs.adjustments import check_adjustments
 from jobs.model import (
     Cancelled,
     Event,
@@ -279,45 +279,17 @@ def pack_rules(rules: QueueRules) -> bytes:
         "gate_cap": rules.gate_concurrency,
         "gate_rate": rules.gate_rate,
     }
-    return _pack_map({name: value for name, value in named.items() if value is not None})
+    return _pack({name: value for name, value in named.items() if value is not None})
 
 
-_CAPS = ("cap", "lane_cap")
 _RATES = ("rate", "lane_rate")
-_OF_QUEUES = frozenset({"paused", "priority", "cap", "rate", "lane_cap", "lane_rate"})
-_OF_LANES = frozenset({"paused", "weight", "cap", "rate"})
-
-
-def check_adjustment(scope: Scope, changes: Mapping[str, object]) -> dict[str, object]:
-    """The changes themselves. Raises InvalidAdjustment naming what cannot be."""
-    known = _OF_QUEUES if scope.lane is None else frozenset() if scope.gate else _OF_LANES
-    for name, value in changes.items():
-        if name not in known:
-            choices = ", ".join(sorted(known)) or "no rules of a gate"
-            raise InvalidAdjustment(f"{name} cannot be adjusted here; there are {choices}.")
-        if value is not None and not _fits(name, value):
-            raise InvalidAdjustment(f"{value!r} is no value for {name}.")
-    return dict(changes)
-
-
-def _fits(name: str, value: Any) -> bool:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if name == "paused":
-        return isinstance(value, bool)
-    if name == "priority":
-        return whole and 1 <= value <= 10
-    if name == "weight":
-        return (whole or isinstance(value, float)) and 0.001 <= value <= 1000
-    if name in _RATES:
-        return value == 0 or (isinstance(value, tuple) and len(value) == 2 and min(value) > 0)
-    return whole and value >= 0
 
 
 def pack_adjustment(scope: Scope, changes: Mapping[str, object]) -> bytes:
-    """Changes for adjust.lua; False takes one back, as does going on after a pause."""
-    checked = check_adjustment(scope, changes)
-    return _pack_map(
-        {name: False if value is None or value is False else value for name, value in checked.items()}
+    """Changes for adjust.lua, where False takes one back. Raises InvalidAdjustment."""
+    check_adjustments(scope, changes)
+    return _pack(
+        {name: False if value is None or value is False else value for name, value in changes.items()}
     )
 
 
@@ -343,12 +315,7 @@ def scope_key(scope: Scope) -> str:
     return f"{lane}{SEP}{scope.gate}" if scope.gate else lane
 
 
-def _pack(fields: list[Any]) -> bytes:
+def _pack(fields: list[Any] | dict[str, Any]) -> bytes:
     # The old raw type serves text and bytes alike, which is all that a Lua string knows.
-    packed: bytes = msgpack.packb(fields, use_bin_type=False)
-    return packed
-
-
-def _pack_map(fields: dict[str, Any]) -> bytes:
     packed: bytes = msgpack.packb(fields, use_bin_type=False)
     return packed

@@ -1,6 +1,6 @@
 """What operators ask of the store on Redis: rules, verbs on jobs and queues, inspection."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -22,6 +22,7 @@ from jobs.errors import IllegalTransition
 from jobs.model import Cancelled, Job, LaneStats, QueueStats, Scope, Standing, WorkerInfo
 from jobs.rules import QueueRules
 from jobs.states import JobState
+from jobs.store import JobStore
 
 _SETS = {
     JobState.WAITING: ("waiting", "apart"),
@@ -36,12 +37,11 @@ CHUNK = 500
 REBAND_CHUNKS = 40
 
 
-class Operators:
-    """Verbs of operators, for the store that has `link` and can offer work."""
+class RedisOperators(JobStore):
+    """The operators' part of the store; the rest is `redis_store`."""
 
-    def __init__(self, link: Link, offer: Callable[[Iterable[str]], int]) -> None:
+    def __init__(self, link: Link) -> None:
         self._link = link
-        self._offer = offer
 
     # Rules
 
@@ -65,7 +65,7 @@ class Operators:
     def adjust(self, scope: Scope, changes: Mapping[str, object]) -> None:
         packed = pack_adjustment(scope, changes)
         self._link.run("adjust", [scope.queue, scope.lane or "", int(scope.lane is not None), packed])
-        self._offer([scope.queue])
+        self.offer([scope.queue])
 
     def adjustments(self) -> dict[Scope, dict[str, object]]:
         with self._link.talking() as opened:
@@ -77,7 +77,7 @@ class Operators:
 
     def wake(self, scope: Scope) -> None:
         self._link.run("wake", [scope_key(scope)])
-        self._offer([scope.queue])
+        self.offer([scope.queue])
 
     # Jobs
 
@@ -107,19 +107,21 @@ class Operators:
             reply = self._link.run(verb, [*before, *chunk])
             done += map(bool, reply[: len(chunk)])
             if queues := reply[len(chunk) :]:
-                self._offer(queue.decode() for queue in queues)
+                self.offer(queue.decode() for queue in queues)
         return done
 
     # Queues
 
-    def drain(self, queue: str, delayed: bool, limit: int) -> int:
+    def drain(self, queue: str, *, delayed: bool = True, limit: int = 1000) -> int:
         removed = 0
         for name in ("waiting", "apart", *(("delayed",) if delayed else ())):
             if removed < limit:
                 removed += self._clean(queue, name, 0, -1, limit - removed)
         return removed
 
-    def clean(self, queue: str, state: JobState, older_than_ms: int, keep: int, limit: int) -> int:
+    def clean(
+        self, queue: str, state: JobState, older_than_ms: int = 0, keep: int = 0, limit: int = 1000
+    ) -> int:
         if state is JobState.ACTIVE:
             raise IllegalTransition("Active jobs cannot be cleaned; cancel them.")
         before = self._now() - older_than_ms if older_than_ms > 0 else -1
@@ -128,8 +130,8 @@ class Operators:
             removed += self._clean(queue, name, keep, before, limit - removed)
         return removed
 
-    def obliterate(self, queue: str, limit: int) -> int:
-        removed = self.drain(queue, True, limit)
+    def obliterate(self, queue: str, limit: int = 1000) -> int:
+        removed = self.drain(queue, limit=limit)
         for state in (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED):
             if removed < limit:
                 removed += self.clean(queue, state, 0, 0, limit - removed)
@@ -165,7 +167,7 @@ class Operators:
         reply = self._link.run("standing", [job_id])
         return unpack_standing(reply) if reply else None
 
-    def list_jobs(self, queue: str, state: JobState, limit: int, offset: int) -> list[Job]:
+    def list_jobs(self, queue: str, state: JobState, limit: int = 50, offset: int = 0) -> list[Job]:
         if state is JobState.ACTIVE:
             return unpack_jobs(self._link.run("list_active", [queue, offset, limit]))
         if state not in _SETS:
@@ -174,7 +176,7 @@ class Operators:
         return unpack_jobs(self._link.run("list", [queue, offset, limit, int(state.settled)], sets))
 
     def scan(
-        self, queue: str, state: JobState, limit: int, after: str, routed: bool
+        self, queue: str, state: JobState, limit: int = 100, after: str = "", *, routed: bool = False
     ) -> tuple[list[Job], str | None]:
         if state is JobState.ACTIVE:
             return self.list_jobs(queue, state, 20_000, 0), None
@@ -194,7 +196,7 @@ class Operators:
         rows = self._link.run("stats", queues) if queues else []
         return [unpack_stats(queue, row) for queue, row in zip(queues, rows, strict=True)]
 
-    def lanes(self, queue: str, lanes: Sequence[str] | None, limit: int) -> list[LaneStats]:
+    def lanes(self, queue: str, lanes: Sequence[str] | None = None, limit: int = 100) -> list[LaneStats]:
         if lanes is not None and not lanes:
             return []
         return [unpack_lane(queue, row) for row in self._link.run("lanes", [queue, limit, *(lanes or ())])]

@@ -11,27 +11,18 @@ from broker.event_stream import EventStream
 from broker.keys import Keys
 from broker.link import BLOCK_LONGEST_MS, Link
 from broker.records import pack_job, pack_verdict, pack_worker, unpack_fetched
-from broker.redis_operators import Operators
+from broker.redis_operators import RedisOperators
 from jobs.model import (
     Accepted,
-    Cancelled,
     EventBatch,
     Fetched,
     FetchRequest,
-    Job,
-    LaneStats,
     NewJob,
-    QueueStats,
     Retention,
-    Scope,
     Settled,
-    Standing,
     Verdict,
     WorkerInfo,
 )
-from jobs.rules import QueueRules
-from jobs.states import JobState
-from jobs.store import JobStore
 
 #: Jobs and bytes of one enqueue call, so that no script holds the server for long.
 ENQUEUE_CHUNK, ENQUEUE_BYTES = 500, 1_000_000
@@ -53,7 +44,7 @@ LEASE_LOST = orjson.dumps(
 _ANSWERS = {0: Settled.REFUSED, 1: Settled.STORED, 2: Settled.REPEATED}
 
 
-class RedisStore(JobStore):
+class RedisStore(RedisOperators):
     """Jobs of one shard. `find` is asked for the address at the first call, never at import.
 
     `events_cap` is in bytes. Safe to use from many threads; after a fork a child makes its own connections.
@@ -67,8 +58,7 @@ class RedisStore(JobStore):
         events_cap: int = EVENTS_CAP_BYTES,
     ) -> None:
         self.keys = Keys(namespace, shard)
-        self._link = Link(find, self.keys)
-        self._operators = Operators(self._link, self.offer)
+        super().__init__(Link(find, self.keys))
         self._events = EventStream(self._link)
         self._events_cap = events_cap
         self._trim_cursor = b"0"
@@ -179,76 +169,6 @@ class RedisStore(JobStore):
         reply = self._link.run("owned", [owner])
         return [reply[i].decode() for i in range(0, len(reply), 3) if reply[i + 2]]
 
-    # Rules
-
-    def configure(self, rules: Mapping[str, QueueRules], weights: Mapping[str, float]) -> None:
-        self._operators.configure(rules, weights)
-
-    def adjust(self, scope: Scope, changes: Mapping[str, object]) -> None:
-        self._operators.adjust(scope, changes)
-
-    def adjustments(self) -> dict[Scope, dict[str, object]]:
-        return self._operators.adjustments()
-
-    def rest(self, scope: Scope, for_ms: int, reason: str) -> None:
-        self._operators.rest(scope, for_ms, reason)
-
-    def wake(self, scope: Scope) -> None:
-        self._operators.wake(scope)
-
-    # Operators
-
-    def promote(self, job_ids: Sequence[str]) -> list[bool]:
-        return self._operators.promote(job_ids)
-
-    def set_priority(self, job_ids: Sequence[str], priority: int) -> list[bool]:
-        return self._operators.set_priority(job_ids, priority)
-
-    def cancel(self, job_ids: Sequence[str], reason: str = "") -> list[Cancelled]:
-        return self._operators.cancel(job_ids, reason)
-
-    def remove(self, job_ids: Sequence[str]) -> list[bool]:
-        return self._operators.remove(job_ids)
-
-    def retry_dead(self, job_ids: Sequence[str]) -> list[bool]:
-        return self._operators.retry_dead(job_ids)
-
-    def drain(self, queue: str, *, delayed: bool = True, limit: int = 1000) -> int:
-        return self._operators.drain(queue, delayed, limit)
-
-    def clean(
-        self, queue: str, state: JobState, older_than_ms: int = 0, keep: int = 0, limit: int = 1000
-    ) -> int:
-        return self._operators.clean(queue, state, older_than_ms, keep, limit)
-
-    def obliterate(self, queue: str, limit: int = 1000) -> int:
-        return self._operators.obliterate(queue, limit)
-
-    # Inspection
-
-    def get(self, job_id: str) -> Job | None:
-        return self._operators.get(job_id)
-
-    def standing(self, job_id: str) -> Standing | None:
-        return self._operators.standing(job_id)
-
-    def list_jobs(self, queue: str, state: JobState, limit: int = 50, offset: int = 0) -> list[Job]:
-        return self._operators.list_jobs(queue, state, limit, offset)
-
-    def scan(
-        self, queue: str, state: JobState, limit: int = 100, after: str = "", *, routed: bool = False
-    ) -> tuple[list[Job], str | None]:
-        return self._operators.scan(queue, state, limit, after, routed)
-
-    def stats(self, queues: Sequence[str]) -> list[QueueStats]:
-        return self._operators.stats(queues)
-
-    def lanes(self, queue: str, lanes: Sequence[str] | None = None, limit: int = 100) -> list[LaneStats]:
-        return self._operators.lanes(queue, lanes, limit)
-
-    def workers(self) -> list[WorkerInfo]:
-        return self._operators.workers()
-
     def ping(self) -> None:
         with self._link.talking() as opened:
             opened.client.ping()
@@ -261,7 +181,7 @@ class RedisStore(JobStore):
             most_failed = -1 if keep.failed_count is None else keep.failed_count
             argv += [queue, keep.completed_ms, keep.failed_ms, most_failed]
         removed, self._trim_cursor = self._link.run("trim", argv)
-        self._operators.reband(retention)
+        self.reband(retention)
         return int(removed)
 
     # Events

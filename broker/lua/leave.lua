@@ -5,7 +5,6 @@
 -- EVENTS: `cancelled` for what was to be cancelled; what was not started leaves no attempt
 -- OOM: allowed
 -- INCLUDE: clock, record, places, counts, lines, standing, limits, unique, settlement, news, farewell, watch
-local CANCELLED = '{"error":{"type":"Cancelled","message":"cancelled"}}'
 local queues = {}
 local members = redis.call('ZRANGEBYLEX', held, first_of(owner), last_of(owner), 'LIMIT', 0, most)
 for _, member in ipairs(members) do

@@ -8,7 +8,6 @@
 -- A job that lost its lease `max_lost` times, or on its last attempt, is dead-lettered with `reason`.
 local OWNERS = 16
 local SILENCE_MS = 10000
-local CANCELLED = '{"error":{"type":"Cancelled","message":"cancelled"}}'
 local expired = redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, OWNERS)
 
 -- Nobody has been heard of for long: it was the store that was away, and whoever lives renews in a moment.

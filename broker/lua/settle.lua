@@ -14,7 +14,6 @@ local REMOVE_AT_ONCE = 100
 local SMOOTH = 0.2
 local STRANGER_MS = 1000
 local WATCH = '\31watch'
-local CANCELLED = '{"error":{"type":"Cancelled","message":"cancelled"}}'
 local answers, keeps, records, verdicts, ids = {}, {}, {}, {}, {}
 
 for i = first_verdict, #ARGV do

@@ -1,4 +1,7 @@
 -- What the end of a delivery leaves behind: places under caps, the record, the set of its state, the event.
+-- The outcome of a job that was to be cancelled and whose worker said nothing.
+local CANCELLED = '{"error":{"type":"Cancelled","message":"cancelled"}}'
+
 local freed, leaving = {}, {}
 
 local function release(record, id)

@@ -1,0 +1,49 @@
+"""Which rules can be changed while running, and to what. Both stores ask here."""
+
+from collections.abc import Mapping
+
+from jobs.errors import InvalidAdjustment
+from jobs.model import FIRST_PRIORITY, LAST_PRIORITY, Scope
+from jobs.rules import Rate
+
+QUEUE_RULES = frozenset({"paused", "priority", "cap", "rate", "lane_cap", "lane_rate"})
+LANE_RULES = frozenset({"paused", "weight", "cap", "rate"})
+
+
+def check_adjustments(scope: Scope, changes: Mapping[str, object]) -> None:
+    """Raise InvalidAdjustment unless each rule can be changed while running, and to this value."""
+    for name, value in changes.items():
+        _check(scope, name, value)
+
+
+def _check(scope: Scope, name: str, value: object) -> None:
+    what = "a queue" if scope.lane is None else "a gate" if scope.gate else "a lane"
+    known = QUEUE_RULES if scope.lane is None else frozenset() if scope.gate else LANE_RULES
+    if name not in known:
+        choices = ", ".join(sorted(known)) or "nothing"
+        raise InvalidAdjustment(f"{name!r} of {what} cannot be changed while running; {choices} can.")
+    if value is None:
+        return
+    kind = name.removeprefix("lane_")
+    if kind == "paused":
+        fits, wanted = isinstance(value, bool), "true or false"
+    elif kind == "priority":
+        fits = _whole(value) and FIRST_PRIORITY <= value <= LAST_PRIORITY  # type: ignore[operator]
+        wanted = f"a whole number from {FIRST_PRIORITY} to {LAST_PRIORITY}"
+    elif kind == "weight":
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        fits = number and 0.001 <= value <= 1000  # type: ignore[operator]
+        wanted = "a number from 0.001 to 1000"
+    elif kind == "cap":
+        fits, wanted = _whole(value) and value >= 0, "a whole number, 0 for no limit"  # type: ignore[operator]
+    else:
+        fits = (_whole(value) and value == 0) or (
+            isinstance(value, Rate) and value.count > 0 and value.per_ms > 0
+        )
+        wanted = "a rate, or 0 for no limit"
+    if not fits:
+        raise InvalidAdjustment(f"{name!r} of {what} must be {wanted}.")
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
