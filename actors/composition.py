@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from broker.broker import CallboardBroker
 from broker.codec import Codec
-from broker.connection import RedisAddress
-from broker.embedded import read_address
-from broker.lifecycle import WorkerProcess
+from broker.redis.connection import RedisAddress
+from broker.redis.embedded import read_address
+from broker.redis.topology import Topology
 from broker.results import JobResults
-from broker.topology import Topology
+from broker.worker.lifecycle import WorkerProcess
 from integrations.errors import PermanentFailure
 from jobs.backoff import Backoff
 from jobs.errors import InvalidPayload, StoreUnavailable, UnknownActor

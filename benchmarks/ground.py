@@ -14,8 +14,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from benchmarks.sides import Ours, Stock
 from benchmarks.stamps import SOCKET
-from broker.embedded import EmbeddedServer
-from broker.facts import read_facts
+from broker.redis.embedded import EmbeddedServer
+from broker.redis.facts import read_facts
 
 #: What the user may have set for a real installation, or to tune Dramatiq.
 SETTINGS = ("CALLBOARD_", "REDIS_", "DATABASE_", "WORKER_", "QUEUE_", "SENTRY_", "START_WORKERS", "DRAMATIQ_")

@@ -11,12 +11,12 @@ from dramatiq.errors import QueueJoinTimeout
 from dramatiq.middleware import MiddlewareError
 
 from broker.codec import Codec
-from broker.consumer import QueueConsumer
-from broker.lifecycle import Lifecycle, WorkerProcess
 from broker.logs import quiet_actor
 from broker.offer import Offer
 from broker.options import NAMES
 from broker.sent import SentMessage, as_sent
+from broker.worker.consumer import QueueConsumer
+from broker.worker.lifecycle import Lifecycle, WorkerProcess
 from jobs.errors import JobIdTaken, UnknownActor
 from jobs.failures import describe
 from jobs.model import Accepted, Job, NewJob

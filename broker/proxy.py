@@ -6,8 +6,8 @@ from typing import Any
 from dramatiq import Message
 from dramatiq.broker import MessageProxy
 
-from broker.interrupts import NOT_RUNNING, interrupt
-from broker.ledger import NO_SLOT
+from broker.worker.interrupts import NOT_RUNNING, interrupt
+from broker.worker.ledger import NO_SLOT
 from jobs.model import FetchedJob, Verdict
 
 

@@ -19,7 +19,7 @@ from dramatiq.middleware import AsyncIO, SkipMessage
 
 from broker.broker import CallboardBroker
 from broker.proxy import JobProxy
-from broker.verdicts import verdict_of
+from broker.worker.verdicts import verdict_of
 from jobs.memory import MemoryStore, wall_clock_ms
 from jobs.model import Accepted, FetchRequest, Job, NewJob, Settled
 from jobs.rules import QueueRules, RulesOf

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from broker.connection import RedisAddress
-from broker.embedded import EmbeddedServer
+from broker.redis.connection import RedisAddress
+from broker.redis.embedded import EmbeddedServer
 
 
 @pytest.fixture(scope="session", autouse=True)

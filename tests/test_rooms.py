@@ -31,19 +31,21 @@ def copy(tmp_path: Path) -> Path:
         ("jobs", "import settings"),
         ("settings", "import jobs.model"),
         ("broker", "from settings import Settings"),
-        ("middleware", "import broker.keys"),
+        ("middleware", "import broker.redis.keys"),
         ("database", "import integrations.errors"),
         ("integrations", "import jobs.model"),
         ("actors", "import control.service"),
         ("control", "import redis"),
         ("database", "import dramatiq"),
+        ("broker/worker", "import redis"),
+        ("broker/redis", "import broker.worker.pace"),
     ],
 )
 def test_a_breach_is_found(copy: Path, room: str, breach: str) -> None:
     (copy / room / "breach.py").write_text(f'"""A breach."""\n\n{breach}\n')
     done = lint(copy)
     assert done.returncode != 0, done.stdout
-    assert f"{room}.breach" in done.stdout
+    assert f"{room.replace('/', '.')}.breach" in done.stdout
 
 
 def test_the_rooms_as_they_are_keep_to_it(copy: Path) -> None:

@@ -15,7 +15,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from broker.embedded import EmbeddedServer
+from broker.redis.embedded import EmbeddedServer
 from control.demo.peers.imap_server import PASSWORD_VARIABLE
 from control.demo.peers.mail import write_maildir
 from control.demo.peers.webhook_receiver import SECRET_VARIABLE

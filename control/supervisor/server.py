@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psutil
 
-from broker.embedded import EmbeddedServer, ServerNotStarted, read_address
-from broker.facts import read_facts
+from broker.redis.embedded import EmbeddedServer, ServerNotStarted, read_address
+from broker.redis.facts import read_facts
 from control.supervisor.children import FIRST_WAIT, LONGEST_WAIT
 from jobs.errors import StoreUnavailable
 

@@ -6,8 +6,8 @@ import pytest
 from actors.email import email_sync
 from actors.reports import report_generate
 from actors.webhooks import webhook_deliver
-from broker.connection import RedisAddress
-from broker.redis_store import RedisStore
+from broker.redis.connection import RedisAddress
+from broker.redis.redis_store import RedisStore
 from database.audit import AuditReader
 from tests.actors.conftest import SetUp, as_settings, endpoint, receiving
 from tests.integrations.peers import MailServer

@@ -6,9 +6,9 @@ from typing import Any
 import msgpack
 import redis
 
-from broker.connection import RedisAddress
-from broker.keys import PERMANENT, Keys
-from broker.records import (
+from broker.redis.connection import RedisAddress
+from broker.redis.keys import PERMANENT, Keys
+from broker.redis.records import (
     ACTOR,
     BAND,
     CANCEL,

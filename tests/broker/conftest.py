@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from broker.connection import RedisAddress
-from broker.redis_store import RedisStore
+from broker.redis.connection import RedisAddress
+from broker.redis.redis_store import RedisStore
 from tests.broker.leaks import leaked_keys
 
 

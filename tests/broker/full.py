@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import redis
 
-from broker.connection import RedisAddress
+from broker.redis.connection import RedisAddress
 
 
 @contextmanager

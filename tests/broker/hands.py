@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from broker.codec import Codec
-from broker.exchange import Exchange
-from broker.holdings import Holdings
-from broker.listener import Listener
 from broker.proxy import JobProxy
+from broker.worker.exchange import Exchange
+from broker.worker.holdings import Holdings
+from broker.worker.listener import Listener
 from jobs.model import FetchedJob, NewJob, Outcome, Verdict
 from jobs.rules import QueueRules
 from jobs.store import JobStore

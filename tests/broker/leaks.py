@@ -2,8 +2,8 @@
 
 import redis
 
-from broker.connection import RedisAddress
-from broker.keys import PERMANENT
+from broker.redis.connection import RedisAddress
+from broker.redis.keys import PERMANENT
 
 
 def leaked_keys(address: RedisAddress, namespace: str) -> list[str]:

@@ -6,7 +6,7 @@ import msgpack
 import redis
 from hypothesis import strategies as st
 
-from broker.redis_store import RedisStore
+from broker.redis.redis_store import RedisStore
 from jobs.memory import MemoryStore
 from jobs.memory.order import LineKey
 from jobs.model import NewJob, Outcome, RestScope, Scope, Unique, UniqueMode, Verdict

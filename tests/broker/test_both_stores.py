@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from broker.connection import RedisAddress
+from broker.redis.connection import RedisAddress
 from jobs.memory import MemoryStore
 from jobs.model import (
     FetchedJob,

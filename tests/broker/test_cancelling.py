@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
-from broker.redis_store import RedisStore
+from broker.redis.redis_store import RedisStore
 from jobs.errors import JobCancelled
 from jobs.memory import MemoryStore
 from jobs.model import Cancelled
@@ -23,8 +23,8 @@ from tests.waiting import eventually
 @pytest.fixture(autouse=True)
 def short_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads that wait in the store end soon after their test."""
-    monkeypatch.setattr("broker.listener.BLOCK_MS", 300)
-    monkeypatch.setattr("broker.signals.LISTEN_MS", 300)
+    monkeypatch.setattr("broker.worker.listener.BLOCK_MS", 300)
+    monkeypatch.setattr("broker.worker.signals.LISTEN_MS", 300)
 
 
 @pytest.fixture(params=["memory", "redis"])

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from broker.chores import READERS_EVERY_S, REGISTER_EVERY_S, Chores
-from broker.registry import Identity, resident_bytes
+from broker.worker.chores import READERS_EVERY_S, REGISTER_EVERY_S, Chores
+from broker.worker.registry import Identity, resident_bytes
 from jobs.memory import MemoryStore
 from jobs.model import FetchRequest, Outcome, Retention, Verdict, WorkerInfo
 from jobs.rules import QueueRules

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from broker.connection import RedisAddress
-from broker.redis_store import RedisStore
+from broker.redis.connection import RedisAddress
+from broker.redis.redis_store import RedisStore
 from jobs.errors import StoreUnavailable
 from jobs.model import NewJob
 

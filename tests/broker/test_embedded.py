@@ -15,9 +15,9 @@ import psutil
 import pytest
 import redis
 
-from broker.connection import RedisAddress
-from broker.embedded import ADDRESS_FILE, EmbeddedServer, ServerNotStarted, find_binary, read_address
-from broker.redis_store import RedisStore
+from broker.redis.connection import RedisAddress
+from broker.redis.embedded import ADDRESS_FILE, EmbeddedServer, ServerNotStarted, find_binary, read_address
+from broker.redis.redis_store import RedisStore
 from jobs.errors import StoreUnavailable
 from jobs.model import NewJob
 from jobs.states import JobState
@@ -217,7 +217,7 @@ def test_a_taken_port_is_an_error_that_names_the_log(server: EmbeddedServer, tmp
 def test_ctrl_c_does_not_reach_it(tmp_path: Path) -> None:
     """The terminal sends SIGINT to the whole group of the parent: workers first, the server last."""
     program = (
-        "import os, sys, signal; from pathlib import Path; from broker.embedded import EmbeddedServer\n"
+        "import os, sys, signal; from pathlib import Path; from broker.redis.embedded import EmbeddedServer\n"
         "server = EmbeddedServer(Path(sys.argv[1]), durable=False); server.start()\n"
         "signal.signal(signal.SIGINT, lambda *_: os.write(1, b'interrupted\\n'))\n"
         "print(server.pid, flush=True); sys.stdin.readline(); server.stop()\n"

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from broker.chores import Chores
-from broker.redis_store import RedisStore
+from broker.redis.redis_store import RedisStore
+from broker.worker.chores import Chores
 from jobs.errors import StoreUnavailable
 from jobs.memory import MemoryStore
 from jobs.model import Fetched, FetchRequest, Outcome, Settled, Verdict, WorkerInfo
@@ -124,7 +124,7 @@ def test_after_an_outage_the_lease_is_asked_for_before_anything_else(flaky: Flak
 def test_what_was_given_to_others_during_an_outage_is_not_started(
     flaky: Flaky, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("broker.holdings.PATIENCE_S", 60.0)
+    monkeypatch.setattr("broker.worker.holdings.PATIENCE_S", 60.0)
     hands = with_chores(flaky, threads=1)
     for _ in range(100):
         hands.holdings._pace.observe(0.0)
@@ -273,7 +273,7 @@ def test_what_the_server_gave_but_never_arrived_is_handed_back(store: RedisStore
 def test_a_wake_up_during_a_fetch_leads_to_another_fetch(
     flaky: Flaky, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("broker.exchange.POLL_S", 60.0)
+    monkeypatch.setattr("broker.worker.exchange.POLL_S", 60.0)
     hands = Hands(flaky, threads=2)
 
     def reply_on_its_way(call: Callable[[], Reply]) -> Reply:

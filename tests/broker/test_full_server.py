@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from broker.connection import RedisAddress
-from broker.embedded import EmbeddedServer
-from broker.redis_store import RedisStore
+from broker.redis.connection import RedisAddress
+from broker.redis.embedded import EmbeddedServer
+from broker.redis.redis_store import RedisStore
 from jobs.errors import StoreFull
 from jobs.model import FetchRequest, NewJob, Outcome, Settled, Verdict, WorkerInfo
 from jobs.states import JobState

@@ -8,7 +8,7 @@ import pytest
 from dramatiq.broker import MessageProxy
 
 from broker.options import LONGEST_DELAY_MS
-from broker.verdicts import verdict_of
+from broker.worker.verdicts import verdict_of
 from jobs.errors import HoldJob
 from jobs.memory import MemoryStore
 from jobs.model import Outcome, RestScope
@@ -21,8 +21,8 @@ from tests.waiting import eventually
 
 @pytest.fixture(autouse=True)
 def short_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("broker.listener.BLOCK_MS", 300)
-    monkeypatch.setattr("broker.signals.LISTEN_MS", 300)
+    monkeypatch.setattr("broker.worker.listener.BLOCK_MS", 300)
+    monkeypatch.setattr("broker.worker.signals.LISTEN_MS", 300)
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from broker.holdings import PATIENCE_S, SEND_AT, Holdings
-from broker.pace import MOST_AHEAD, SHORT_S, Pace
 from broker.proxy import JobProxy
-from broker.solitude import TURN_S
-from broker.turns import WAIT_S
+from broker.worker.holdings import PATIENCE_S, SEND_AT, Holdings
+from broker.worker.pace import MOST_AHEAD, SHORT_S, Pace
+from broker.worker.solitude import TURN_S
+from broker.worker.turns import WAIT_S
 from jobs.model import Outcome, Verdict
 from jobs.rules import QueueRules, Rate
 from tests.broker.hands import a_proxy
@@ -324,9 +324,9 @@ class TestSuspects:
         held = holdings(threads=4)
         since = time.monotonic()
         held.receive(proxies("long"), since, suspect=True)
-        monkeypatch.setattr("broker.holdings.time.monotonic", lambda: since + 30)
+        monkeypatch.setattr("broker.worker.holdings.time.monotonic", lambda: since + 30)
         assert asked(held) is None
-        monkeypatch.setattr("broker.holdings.time.monotonic", lambda: since + TURN_S)
+        monkeypatch.setattr("broker.worker.holdings.time.monotonic", lambda: since + TURN_S)
         assert asked(held) == (3, {"q": 99})
 
     def test_one_that_comes_beside_others_goes_back(self) -> None:
@@ -437,7 +437,7 @@ class TestShards:
         held.receive([], 0.0, "one")
         assert self.ask(held, "one") == 0, "it is the other's turn"
         later = time.monotonic() + WAIT_S
-        monkeypatch.setattr("broker.holdings.time.monotonic", lambda: later)
+        monkeypatch.setattr("broker.worker.holdings.time.monotonic", lambda: later)
         assert self.ask(held, "one") == 1
 
     def test_verdicts_go_to_the_shard_of_their_job(self) -> None:

@@ -3,8 +3,8 @@
 import pytest
 
 from broker.codec import Codec
-from broker.intake import ASK_EVERY_S, UNKNOWN_ACTOR_DELAY_MS, UNKNOWN_ACTOR_S, Intake
 from broker.proxy import JobProxy
+from broker.worker.intake import ASK_EVERY_S, UNKNOWN_ACTOR_DELAY_MS, UNKNOWN_ACTOR_S, Intake
 from jobs.errors import StoreUnavailable
 from jobs.model import FetchedJob, Outcome, Verdict, WorkerInfo
 from jobs.rules import QueueRules
@@ -34,7 +34,7 @@ def registry() -> Registry:
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [1_000.0]
-    monkeypatch.setattr("broker.intake.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("broker.worker.intake.time.monotonic", lambda: now[0])
     return now
 
 

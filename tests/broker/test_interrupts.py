@@ -13,8 +13,8 @@ from dramatiq.brokers.stub import StubBroker
 from dramatiq.middleware import TimeLimitExceeded
 from dramatiq.threading import raise_thread_exception
 
-from broker.interrupts import begin, guard, interrupt
 from broker.proxy import JobProxy
+from broker.worker.interrupts import begin, guard, interrupt
 from jobs.errors import JobCancelled
 from tests.broker.hands import a_proxy
 from tests.waiting import eventually
@@ -119,7 +119,7 @@ def test_one_that_is_sent_as_the_function_ends_is_taken_back(monkeypatch: pytest
             except JobCancelled:
                 after.append("hurt")
 
-    monkeypatch.setattr("broker.interrupts.raise_thread_exception", late)
+    monkeypatch.setattr("broker.worker.interrupts.raise_thread_exception", late)
     run = Worker(job, guarded(lambda: on_its_way.wait(5)))
     eventually(lambda: job.thread)
     interrupt(job, JobCancelled)

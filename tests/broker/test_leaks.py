@@ -3,7 +3,7 @@
 import pytest
 import redis
 
-from broker.connection import RedisAddress
+from broker.redis.connection import RedisAddress
 from tests.broker.leaks import leaked_keys
 
 

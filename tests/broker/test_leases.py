@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from broker.connection import RedisAddress
-from broker.leases import EXIT_BROKEN, LeaseKeeper
-from broker.redis_store import RedisStore
+from broker.redis.connection import RedisAddress
+from broker.redis.redis_store import RedisStore
+from broker.worker.leases import EXIT_BROKEN, LeaseKeeper
 from jobs.errors import StoreUnavailable
 from jobs.model import WorkerInfo
 from tests.waiting import eventually
@@ -64,7 +64,9 @@ def test_the_lease_is_renewed_by_a_process_of_its_own(store: RedisStore) -> None
     eventually(lambda: lease_until(store) > first + 2 * LEASE_MS)
     helper = lease._helper
     assert helper is not None
-    assert psutil.Process(helper.pid).cmdline()[1:] == ["-m", "broker.renewer"], "no password in arguments"
+    assert psutil.Process(helper.pid).cmdline()[1:] == ["-m", "broker.worker.renewer"], (
+        "no password in arguments"
+    )
     lease.stop()
     assert helper.returncode == 0
     assert ends == []
@@ -95,7 +97,7 @@ def test_a_keeper_that_fails_itself_ends_the_process_too(
     def no_more_processes(*args: object, **kwargs: object) -> object:
         raise OSError("Cannot allocate memory")
 
-    monkeypatch.setattr("broker.leases.subprocess.Popen", no_more_processes)
+    monkeypatch.setattr("broker.worker.leases.subprocess.Popen", no_more_processes)
     ends = list[int]()
     lease = keeper(store, {"exchange": Service()}, ends)
     lease.start()
@@ -105,7 +107,7 @@ def test_a_keeper_that_fails_itself_ends_the_process_too(
 
 
 def test_no_address_yet_is_no_reason_to_end(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("broker.leases.BEAT_S", 0.01)
+    monkeypatch.setattr("broker.worker.leases.BEAT_S", 0.01)
     asked = list[int]()
 
     def away() -> Mapping[str, object]:
@@ -124,7 +126,7 @@ def test_no_address_yet_is_no_reason_to_end(store: RedisStore, monkeypatch: pyte
 def test_a_helper_that_was_killed_is_started_again(
     store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("broker.leases.BEAT_S", 0.05)
+    monkeypatch.setattr("broker.worker.leases.BEAT_S", 0.05)
     lease = keeper(store, {"exchange": Service()}, [])
     lease.start()
     first = eventually(lambda: lease._helper)
@@ -138,7 +140,7 @@ def test_the_helper_ends_when_its_parents_pipe_closes(redis_address: RedisAddres
     line = json.dumps({**told, "lease_ms": LEASE_MS, "wedged_s": 90}).encode() + b"\n"
     for first in (line, b""):
         with subprocess.Popen(
-            [sys.executable, "-m", "broker.renewer"], stdin=subprocess.PIPE, cwd=CHECKOUT
+            [sys.executable, "-m", "broker.worker.renewer"], stdin=subprocess.PIPE, cwd=CHECKOUT
         ) as helper:
             assert helper.stdin is not None
             helper.stdin.write(first)
@@ -157,7 +159,7 @@ def test_the_helper_lets_the_lease_run_out_when_no_beat_comes(store: RedisStore)
         **PARENT,
     }
     with subprocess.Popen(
-        [sys.executable, "-m", "broker.renewer"], stdin=subprocess.PIPE, cwd=CHECKOUT
+        [sys.executable, "-m", "broker.worker.renewer"], stdin=subprocess.PIPE, cwd=CHECKOUT
     ) as helper:
         assert helper.stdin is not None
         helper.stdin.write(json.dumps({**told, "lease_ms": LEASE_MS, "wedged_s": 1.0}).encode() + b"\n")

@@ -1,6 +1,6 @@
 """Which deliveries had started, as the lease helper reads it."""
 
-from broker.ledger import LONGEST_ID, NO_SLOT, Ledger, read_started
+from broker.worker.ledger import LONGEST_ID, NO_SLOT, Ledger, read_started
 
 
 def test_what_started_is_read_until_it_is_settled() -> None:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import pytest
 import redis
 
-import broker.event_stream
-import broker.relay
-from broker.embedded import EmbeddedServer
-from broker.redis_store import RedisStore
-from broker.relay import Relay
+import broker.redis.event_stream
+import broker.worker.relay
+from broker.redis.embedded import EmbeddedServer
+from broker.redis.redis_store import RedisStore
+from broker.worker.relay import Relay
 from jobs.errors import CallboardError
 from jobs.model import Event, FetchRequest, NewJob, Outcome, Verdict
 from tests.waiting import eventually
@@ -63,8 +63,8 @@ def test_events_come_in_order_and_are_dropped_once_stored(
 def test_batches_are_bounded(
     store: RedisStore, relay: Relay, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(broker.relay, "BATCH", 2)
-    monkeypatch.setattr(broker.event_stream, "EVENTS_AN_ENTRY", 1)
+    monkeypatch.setattr(broker.worker.relay, "BATCH", 2)
+    monkeypatch.setattr(broker.redis.event_stream, "EVENTS_AN_ENTRY", 1)
     settle_jobs(store, "1", "2", "3", "4", "5")
     assert [relay.carry() for _ in range(4)] == [2, 2, 1, 0]
     assert len(database.rows) == 5
@@ -73,8 +73,8 @@ def test_batches_are_bounded(
 def test_a_sink_that_is_away_loses_nothing_and_gets_the_same_events_again(
     store: RedisStore, relay: Relay, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(broker.relay, "BATCH", 2)
-    monkeypatch.setattr(broker.event_stream, "EVENTS_AN_ENTRY", 1)
+    monkeypatch.setattr(broker.worker.relay, "BATCH", 2)
+    monkeypatch.setattr(broker.redis.event_stream, "EVENTS_AN_ENTRY", 1)
     settle_jobs(store, "1", "2", "3")
     database.away = 3
     for _ in range(3):
@@ -109,7 +109,7 @@ def test_events_of_a_dead_process_are_taken_over(
 
     survivor = Relay(store, lambda: database, "audit", "alive")
     assert survivor.carry() == 0, "they may still be in good hands"
-    monkeypatch.setattr(broker.event_stream, "READER_IDLE_MS", 0)
+    monkeypatch.setattr(broker.redis.event_stream, "READER_IDLE_MS", 0)
     assert eventually(survivor.carry) == 2
     assert sorted(job_id for job_id, _ in database.rows) == ["one", "two"]
 
@@ -121,7 +121,7 @@ def test_a_process_that_comes_back_after_the_take_over_makes_no_second_rows(
     database.away = 1
     with pytest.raises(CallboardError):
         relay.carry()
-    monkeypatch.setattr(broker.event_stream, "READER_IDLE_MS", 0)
+    monkeypatch.setattr(broker.redis.event_stream, "READER_IDLE_MS", 0)
     eventually(Relay(store, lambda: database, "audit", "other").carry)
     relay.carry()
     assert database.writes == [["one"]] * 3
@@ -133,7 +133,7 @@ def test_many_small_entries_are_carried_without_a_pause_between_them(
     store: RedisStore, relay: Relay, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One read takes a limited number of entries, and each of these holds the event of a single job."""
-    monkeypatch.setattr(broker.relay, "LINGER_S", 600.0)
+    monkeypatch.setattr(broker.worker.relay, "LINGER_S", 600.0)
     settle_jobs(store, *map(str, range(60)))
     relay.start()
     eventually(lambda: len(database.rows) == 60)

@@ -1,4 +1,4 @@
-"""The scripts of `broker/lua`: complete headers, declared keys, arguments as their headers say."""
+"""The scripts of `broker/redis/lua`: complete headers, declared keys, arguments as their headers say."""
 
 import re
 from collections.abc import Sequence
@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import redis
 
-from broker.keys import PERMANENT
-from broker.redis_store import RedisStore
-from broker.scripts import FLAGS, HEADER_FIELDS, LUA, Script, all_scripts, load_script
+from broker.redis.keys import PERMANENT
+from broker.redis.redis_store import RedisStore
+from broker.redis.scripts import FLAGS, HEADER_FIELDS, LUA, Script, all_scripts, load_script
 from jobs.model import (
     Cancelled,
     FetchRequest,
@@ -92,7 +92,7 @@ def test_scripts_that_only_read_say_so() -> None:
 
 def test_a_header_that_lacks_something_is_named(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "half.lua").write_text("-- PURPOSE: none\n-- KEYS: meta\nreturn 1\n")
-    monkeypatch.setattr("broker.scripts.LUA", tmp_path)
+    monkeypatch.setattr("broker.redis.scripts.LUA", tmp_path)
     with pytest.raises(ValueError, match=r"half\.lua: the header lacks ARGV, RETURNS, EVENTS, OOM, INCLUDE"):
         load_script("half")
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from broker.sharded_store import ShardedStore
+from broker.redis.sharded_store import ShardedStore
 from jobs.errors import StoreUnavailable
 from jobs.memory import MemoryStore
 from jobs.model import Fetched, FetchRequest, Settled, Verdict
@@ -46,8 +46,8 @@ class Part(MemoryStore):
 
 @pytest.fixture(autouse=True)
 def short_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("broker.listener.BLOCK_MS", 300)
-    monkeypatch.setattr("broker.signals.LISTEN_MS", 300)
+    monkeypatch.setattr("broker.worker.listener.BLOCK_MS", 300)
+    monkeypatch.setattr("broker.worker.signals.LISTEN_MS", 300)
 
 
 @pytest.fixture

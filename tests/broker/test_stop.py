@@ -10,12 +10,12 @@ from pathlib import Path
 import dramatiq
 import pytest
 
-from broker.embedded import EmbeddedServer
-from broker.leases import STOP_S
-from broker.lifecycle import END_S
-from broker.redis_store import RedisStore
-from broker.side import LAST_SEND_S, LEAVE_S
-from broker.topology import Topology
+from broker.redis.embedded import EmbeddedServer
+from broker.redis.redis_store import RedisStore
+from broker.redis.topology import Topology
+from broker.worker.leases import STOP_S
+from broker.worker.lifecycle import END_S
+from broker.worker.side import LAST_SEND_S, LEAVE_S
 from jobs.memory import MemoryStore
 from jobs.states import JobState
 from tests.broker.workers import a_broker, at_work, send, state_of
@@ -35,7 +35,7 @@ class Frozen:
         self._server = EmbeddedServer(folder, durable=False)
         self.address = self._server.start()
         with_client = RedisStore(lambda: self.address)
-        from broker.facts import read_facts
+        from broker.redis.facts import read_facts
 
         self.pid = read_facts(self.address).pid or 0
         with_client.close()
@@ -62,8 +62,8 @@ def frozen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Frozen]:
 def test_a_server_that_does_not_answer_delays_a_stop_by_a_few_seconds(
     frozen: Frozen, busy: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("broker.listener.BLOCK_MS", 300)
-    monkeypatch.setattr("broker.signals.LISTEN_MS", 300)
+    monkeypatch.setattr("broker.worker.listener.BLOCK_MS", 300)
+    monkeypatch.setattr("broker.worker.signals.LISTEN_MS", 300)
     topology = Topology(lambda: frozen.address)
     store, began, go_on = topology.store(), threading.Event(), threading.Event()
 

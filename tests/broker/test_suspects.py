@@ -15,7 +15,7 @@ from tests.waiting import eventually
 
 @pytest.fixture(autouse=True)
 def short_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("broker.listener.BLOCK_MS", 300)
+    monkeypatch.setattr("broker.worker.listener.BLOCK_MS", 300)
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -75,7 +75,7 @@ def test_a_busy_process_lets_its_jobs_end_first(either: JobStore) -> None:
 def test_a_process_that_does_not_become_empty_goes_on_with_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("broker.solitude.TURN_S", 0.2)
+    monkeypatch.setattr("broker.worker.solitude.TURN_S", 0.2)
     now = [wall_clock_ms()]
     store = MemoryStore(lambda: now[0])
     hands = two_run_and_a_suspect_waits(store)
@@ -115,7 +115,7 @@ def test_one_that_is_tried_again_is_settled_before_anything_is_fetched(either: J
 def test_after_it_the_others_are_fetched_without_being_told(
     either: JobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("broker.exchange.POLL_S", 60.0)
+    monkeypatch.setattr("broker.worker.exchange.POLL_S", 60.0)
     make_suspect(either, "suspect")
     either.enqueue([a_job("other")])
     hands = Hands(either, threads=4)

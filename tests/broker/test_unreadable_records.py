@@ -3,7 +3,7 @@
 import pytest
 import redis
 
-from broker.redis_store import RedisStore
+from broker.redis.redis_store import RedisStore
 from jobs.model import FetchRequest, NewJob
 from jobs.states import JobState
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from broker.verdicts import verdict_of
+from broker.worker.verdicts import verdict_of
 from jobs.model import Outcome
 from jobs.rules import QueueRules
 from tests.broker.hands import a_proxy

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 import pytest
 import redis
 
-import broker.exchange
-import broker.holdings
-from broker.connection import RedisAddress
-from broker.redis_store import RedisStore
+import broker.worker.exchange
+import broker.worker.holdings
+from broker.redis.connection import RedisAddress
+from broker.redis.redis_store import RedisStore
 from jobs.model import FetchRequest, Outcome, Scope, Verdict
 from jobs.rules import QueueRules
 from tests.broker.hands import Hands, a_job, at_work
@@ -23,8 +23,8 @@ SOON = 0.5  # far below the 4 s after which an idle process looks by itself
 @pytest.fixture(autouse=True)
 def short_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Listeners end with their test, and nothing here is found by polling."""
-    monkeypatch.setattr("broker.listener.BLOCK_MS", 300)
-    monkeypatch.setattr(broker.exchange, "POLL_S", 60.0)
+    monkeypatch.setattr("broker.worker.listener.BLOCK_MS", 300)
+    monkeypatch.setattr(broker.worker.exchange, "POLL_S", 60.0)
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_what_a_cap_over_all_workers_holds_back_is_offered_to_nobody(store: Redi
 def test_jobs_held_ahead_of_a_thread_that_is_stuck_start_elsewhere_at_once(
     store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(broker.holdings, "PATIENCE_S", 1.0)
+    monkeypatch.setattr(broker.worker.holdings, "PATIENCE_S", 1.0)
     with full_and_idle(store) as (_, idle_one):
         eventually(lambda: sorted(idle_one.ids) == ["1", "2"], timeout=1.0 + SOON)
 
@@ -105,7 +105,7 @@ def test_jobs_held_ahead_of_a_thread_that_is_stuck_start_elsewhere_at_once(
 def test_what_a_stop_hands_back_starts_elsewhere_at_once(
     store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(broker.holdings, "PATIENCE_S", 60.0)
+    monkeypatch.setattr(broker.worker.holdings, "PATIENCE_S", 60.0)
     with full_and_idle(store) as (stopping, idle_one):
         stopping.exchange.stop_fetching()
         eventually(lambda: sorted(idle_one.ids) == ["1", "2"], timeout=SOON)
@@ -186,13 +186,13 @@ class TestIdleTraffic:
 
     @pytest.fixture(autouse=True)
     def as_in_production(self, monkeypatch: pytest.MonkeyPatch, short_blocks: None) -> None:
-        monkeypatch.setattr("broker.listener.BLOCK_MS", 4_000)
-        monkeypatch.setattr(broker.exchange, "POLL_S", 4.0)
+        monkeypatch.setattr("broker.worker.listener.BLOCK_MS", 4_000)
+        monkeypatch.setattr(broker.worker.exchange, "POLL_S", 4.0)
 
     def test_an_idle_process_is_quiet(self, tmp_path_factory: pytest.TempPathFactory) -> None:
-        from broker.chores import Chores
-        from broker.embedded import EmbeddedServer
-        from broker.relay import Relay
+        from broker.redis.embedded import EmbeddedServer
+        from broker.worker.chores import Chores
+        from broker.worker.relay import Relay
         from jobs.model import Retention, WorkerInfo
 
         server = EmbeddedServer(tmp_path_factory.mktemp("idle"), durable=False)
@@ -245,7 +245,7 @@ def commands(client: "redis.Redis") -> int:
 
 
 def test_stopping_consumers_leave_the_processor_to_the_jobs_that_finish() -> None:
-    from broker.consumer import QueueConsumer
+    from broker.worker.consumer import QueueConsumer
 
     stopped = threading.Event()
     stopped.set()

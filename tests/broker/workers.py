@@ -10,7 +10,7 @@ from dramatiq.middleware import AsyncIO
 
 from broker.actor import CallboardActor
 from broker.broker import CallboardBroker
-from broker.lifecycle import WorkerProcess
+from broker.worker.lifecycle import WorkerProcess
 from jobs.rules import RulesOf, same_rules_for_all
 from jobs.states import JobState
 from jobs.store import JobStore

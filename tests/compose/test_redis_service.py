@@ -12,7 +12,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from broker.embedded import find_binary
+from broker.redis.embedded import find_binary
 from tests.compose.reading import FILLED_IN, filled_in, services
 from tests.waiting import eventually
 

@@ -12,10 +12,10 @@ from unittest.mock import patch
 
 import redis
 
-from broker.connection import RedisAddress
-from broker.link import Link, Opened
-from broker.redis_store import RedisStore
-from broker.scripts import Argument, Script, Scripts, load_script
+from broker.redis.connection import RedisAddress
+from broker.redis.link import Link, Opened
+from broker.redis.redis_store import RedisStore
+from broker.redis.scripts import Argument, Script, Scripts, load_script
 
 START_MS = 1_800_000_000_000
 
@@ -52,7 +52,7 @@ def redis_store_with(clock: Clock, address: RedisAddress, namespace: str, **opti
                 self._opened = opened
             return opened
 
-    with patch("broker.redis_store.Link", MovedLink):
+    with patch("broker.redis.redis_store.Link", MovedLink):
         return RedisStore(lambda: address, namespace, **options)
 
 

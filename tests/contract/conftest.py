@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from broker.connection import RedisAddress
+from broker.redis.connection import RedisAddress
 from jobs.memory import MemoryStore
 from jobs.store import JobStore
 from tests.broker.census import check_census

@@ -8,8 +8,8 @@ import pytest
 
 from actors import app as platform
 from actors.composition import App
-from broker.connection import RedisAddress
-from broker.redis_store import RedisStore
+from broker.redis.connection import RedisAddress
+from broker.redis.redis_store import RedisStore
 from control.api.keys import KeyFile
 from control.api.serve import listen
 from control.cli import main

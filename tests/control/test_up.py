@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from broker.embedded import read_address
-from broker.redis_store import RedisStore
+from broker.redis.embedded import read_address
+from broker.redis.redis_store import RedisStore
 from control.api.serve import AddressTaken, listen
 from control.supervisor.lock import AlreadyUp, only_one
 from control.supervisor.up import run

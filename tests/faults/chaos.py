@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from broker.embedded import EmbeddedServer
+from broker.redis.embedded import EmbeddedServer
 from database.engine import make_engine
 from database.migrations import migrate
 from jobs.errors import CallboardError

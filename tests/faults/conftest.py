@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import pytest
 from sqlalchemy import Engine
 
-from broker.connection import RedisAddress
-from broker.embedded import EmbeddedServer
+from broker.redis.connection import RedisAddress
+from broker.redis.embedded import EmbeddedServer
 from database.engine import make_engine
 from database.migrations import migrate
 from tests.broker.leaks import leaked_keys

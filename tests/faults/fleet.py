@@ -15,8 +15,8 @@ import orjson
 import psutil
 from sqlalchemy import Engine
 
-from broker.connection import RedisAddress
-from broker.redis_store import RedisStore
+from broker.redis.connection import RedisAddress
+from broker.redis.redis_store import RedisStore
 from jobs.model import Job, NewJob, WorkerInfo
 from jobs.states import JobState
 from tests.broker.census import check_census

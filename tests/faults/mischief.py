@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
-from broker.embedded import EmbeddedServer
+from broker.redis.embedded import EmbeddedServer
 from jobs.errors import CallboardError
 from jobs.model import Scope
 from jobs.rules import Rate

@@ -18,11 +18,11 @@ import dramatiq
 import dramatiq.common
 from dramatiq.broker import MessageProxy
 
-import broker.chores
-import broker.event_stream
-import broker.intake
-import broker.leases
-import broker.relay
+import broker.redis.event_stream
+import broker.worker.chores
+import broker.worker.intake
+import broker.worker.leases
+import broker.worker.relay
 from actors.composition import App
 from actors.declare import actor
 from jobs.errors import HoldJob
@@ -40,11 +40,15 @@ if told["skew_s"]:
     vars(dramatiq.common)["time"] = time.time
 
 #: A killed process may have had events in hand; others take them over after 30 s, which is long for a test.
-broker.event_stream.READER_IDLE_MS, broker.event_stream.LOOK_BACK_EVERY, broker.relay.BLOCK_MS = 1_000, 2, 500
+(
+    broker.redis.event_stream.READER_IDLE_MS,
+    broker.redis.event_stream.LOOK_BACK_EVERY,
+    broker.worker.relay.BLOCK_MS,
+) = 1_000, 2, 500
 if not told["patient"]:
-    broker.chores.RECLAIM_EVERY_S = 0.5
-    broker.leases.BEAT_S = 0.3
-    broker.intake.UNKNOWN_ACTOR_DELAY_MS = 500
+    broker.worker.chores.RECLAIM_EVERY_S = 0.5
+    broker.worker.leases.BEAT_S = 0.3
+    broker.worker.intake.UNKNOWN_ACTOR_DELAY_MS = 500
 
 HOME = Path(told["home"])
 app = App(

@@ -5,9 +5,9 @@ from functools import partial
 
 import pytest
 
-from broker.connection import RedisAddress
-from broker.redis_store import RedisStore
-from broker.scripts import load_script
+from broker.redis.connection import RedisAddress
+from broker.redis.redis_store import RedisStore
+from broker.redis.scripts import load_script
 from jobs.errors import StoreUnavailable
 from jobs.model import NewJob
 from tests.faults.fleet import Fleet

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from broker.connection import RedisAddress
+from broker.redis.connection import RedisAddress
 from database.engine import make_engine
 from database.migrations import migrate
 from tests.faults.fleet import Fleet

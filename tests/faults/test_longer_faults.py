@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from broker.connection import RedisAddress
-from broker.redis_store import RedisStore
+from broker.redis.connection import RedisAddress
+from broker.redis.redis_store import RedisStore
 from database.engine import make_engine
 from database.migrations import migrate
 from jobs.errors import StoreUnavailable

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from broker.embedded import EmbeddedServer
+from broker.redis.embedded import EmbeddedServer
 from jobs.errors import StoreFull, StoreUnavailable
 from tests.broker.full import at_maxmemory
 from tests.faults.fleet import Fleet

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-import broker.leases
-from broker.exchange import Exchange
-from broker.intake import Intake
-from broker.lifecycle import Lifecycle
-from broker.redis_store import RedisStore
+import broker.worker.leases
+from broker.redis.redis_store import RedisStore
+from broker.worker.exchange import Exchange
+from broker.worker.intake import Intake
+from broker.worker.lifecycle import Lifecycle
 
 _set: list[str] = []
 
@@ -44,7 +44,7 @@ def set_for(step: str, helper_step: str) -> None:
         def start(arguments: list[str], **options: Any) -> "subprocess.Popen[bytes]":
             return subprocess.Popen(own, **options)
 
-        vars(broker.leases)["subprocess"] = SimpleNamespace(**(vars(subprocess) | {"Popen": start}))
+        vars(broker.worker.leases)["subprocess"] = SimpleNamespace(**(vars(subprocess) | {"Popen": start}))
 
 
 def _before(kind: type, name: str) -> None:
@@ -80,7 +80,7 @@ STEPS: dict[str, Callable[[], None]] = {
 
 
 if __name__ == "__main__":
-    from broker.renewer import main
+    from broker.worker.renewer import main
 
     STEPS[sys.argv[1]]()
     sys.exit(main())

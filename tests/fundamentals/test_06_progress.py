@@ -7,7 +7,7 @@ import pytest
 
 from actors.composition import App
 from actors.declare import actor
-from broker.redis_store import RedisStore
+from broker.redis.redis_store import RedisStore
 from broker.testing import FakeJobs
 from middleware.current import current_job
 from middleware.progress import progress

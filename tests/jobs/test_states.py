@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from broker.connection import RedisAddress
+from broker.redis.connection import RedisAddress
 from jobs.errors import IllegalTransition
 from jobs.memory import MemoryStore
 from jobs.model import FetchedJob, FetchRequest, NewJob, Outcome, Retention, Verdict, WorkerInfo

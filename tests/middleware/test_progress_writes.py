@@ -10,7 +10,7 @@ import pytest
 from actors.composition import App
 from actors.declare import actor
 from broker.codec import Codec
-from broker.redis_store import RedisStore
+from broker.redis.redis_store import RedisStore
 from broker.testing import FakeJobs
 from jobs.errors import StoreUnavailable
 from jobs.model import FetchRequest, Job, NewJob

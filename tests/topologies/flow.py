@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from urllib.parse import quote
 
-from broker.connection import RedisAddress
-from broker.topology import Topology
+from broker.redis.connection import RedisAddress
+from broker.redis.topology import Topology
 from jobs.model import FetchRequest, NewJob, Outcome, Settled, Verdict, WorkerInfo
 from jobs.rules import QueueRules
 from jobs.states import JobState

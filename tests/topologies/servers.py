@@ -12,7 +12,7 @@ from pathlib import Path
 
 import redis
 
-from broker.embedded import find_binary
+from broker.redis.embedded import find_binary
 from tests.waiting import eventually
 
 PASSWORD, SENTINEL_PASSWORD = "data, secret", "watch-secret"

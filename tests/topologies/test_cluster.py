@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from redis.crc import key_slot
 
-from broker.connection import RedisAddress
-from broker.facts import read_facts, read_nodes
-from broker.finders import finder_of
-from broker.node_connection import Elsewhere, NodeConnection, ask, connection_options
-from broker.topology import stray_jobs
+from broker.redis.connection import RedisAddress
+from broker.redis.facts import read_facts, read_nodes
+from broker.redis.finders import finder_of
+from broker.redis.node_connection import Elsewhere, NodeConnection, ask, connection_options
+from broker.redis.topology import stray_jobs
 from jobs.errors import StoreUnavailable
 from jobs.model import Cancelled, FetchRequest
 from jobs.store import JobStore

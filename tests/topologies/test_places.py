@@ -2,8 +2,8 @@
 
 import pytest
 
-from broker.connection import RedisAddress
-from broker.places import Login, Tls, read_places, url_of
+from broker.redis.connection import RedisAddress
+from broker.redis.places import Login, Tls, read_places, url_of
 from jobs.errors import StoreUnavailable
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from broker.facts import read_facts
-from broker.topology import Topology, stray_jobs
+from broker.redis.facts import read_facts
+from broker.redis.topology import Topology, stray_jobs
 from jobs.errors import StoreUnavailable
 from jobs.states import JobState
 from tests.topologies.flow import LOGIN, basic_flow, job, store_at, topology
@@ -113,7 +113,7 @@ class TestLeastRights:
         assert stray_jobs(limited_topology, ["q"]) == []
 
     def test_it_covers_every_command_of_every_script(self) -> None:
-        scripts = "\n".join(path.read_text() for path in (ROOT / "broker" / "lua").rglob("*.lua"))
+        scripts = "\n".join(path.read_text() for path in (ROOT / "broker" / "redis" / "lua").rglob("*.lua"))
         used = {name.lower() for name in re.findall(r"redis\.p?call\('([A-Za-z]+)'", scripts)}
         allowed = {word[1:].partition("|")[0] for word in documented_rule() if word.startswith("+")}
         assert used - allowed == set()

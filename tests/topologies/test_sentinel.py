@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from broker.connection import RedisAddress
-from broker.finders import MasterFinder, finder_of
-from broker.node_connection import Elsewhere, ask
+from broker.redis.connection import RedisAddress
+from broker.redis.finders import MasterFinder, finder_of
+from broker.redis.node_connection import Elsewhere, ask
 from jobs.errors import StoreUnavailable
 from jobs.states import JobState
 from jobs.store import JobStore

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from broker.topology import Topology, stray_jobs
+from broker.redis.topology import Topology, stray_jobs
 from jobs.errors import InvalidAdjustment, StoreUnavailable
 from jobs.model import Cancelled, FetchRequest, NewJob, Outcome, Retention, Scope, Verdict
 from jobs.rules import QueueRules

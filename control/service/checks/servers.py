@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from broker.connection import RedisAddress
-from broker.embedded import OLDEST_VERSION, ServerNotStarted, find_binary, read_address
-from broker.facts import ServerFacts, read_facts, read_nodes
+from broker.redis.connection import RedisAddress
+from broker.redis.embedded import OLDEST_VERSION, ServerNotStarted, find_binary, read_address
+from broker.redis.facts import ServerFacts, read_facts, read_nodes
 from control.service.checks.finding import Finding, note, ok, problem
 from control.service.names import declared_queues
 from jobs.errors import CallboardError, StoreUnavailable
@@ -68,7 +68,7 @@ def database(app: "App") -> Finding:
 
 def stray_queues(app: "App") -> Iterator[Finding]:
     """Jobs in a shard where no worker looks for them any more."""
-    from broker.topology import stray_jobs
+    from broker.redis.topology import stray_jobs
 
     try:
         strays = stray_jobs(app.topology, declared_queues(app))

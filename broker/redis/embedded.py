@@ -20,7 +20,7 @@ from pathlib import Path
 
 import redis
 
-from broker.connection import RedisAddress
+from broker.redis.connection import RedisAddress
 from jobs.errors import CallboardError, StoreUnavailable
 
 OLDEST_VERSION = (6, 2)

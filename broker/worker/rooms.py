@@ -7,7 +7,7 @@ are the store's to keep. Used by `holdings` under its lock.
 from collections import deque
 from collections.abc import Iterable
 
-from broker.outbox import Outbox
+from broker.worker.outbox import Outbox
 from jobs.rules import QueueRules
 
 

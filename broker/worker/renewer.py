@@ -1,4 +1,4 @@
-"""The helper process of one worker process: `python -m broker.renewer`, fed by `leases`.
+"""The helper process of one worker process: `python -m broker.worker.renewer`, fed by `leases`.
 
 It renews the worker's lease in every shard while the worker lives, and is its executor when it is killed:
 what by the ledger had not started goes back unspent, and the rest is reclaimed at once instead of after
@@ -19,8 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from broker.ledger import read_started
-from broker.topology import Topology
+from broker.redis.topology import Topology
+from broker.worker.ledger import read_started
 from jobs.errors import CallboardError
 from jobs.model import Outcome, Verdict
 from jobs.store import JobStore

@@ -12,8 +12,8 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 
-from broker.holdings import MAIN, Holdings
 from broker.proxy import JobProxy
+from broker.worker.holdings import MAIN, Holdings
 from jobs.errors import CallboardError, JobCancelled
 from jobs.model import Fetched, FetchedJob, Outcome, Settled, Verdict
 from jobs.store import JobStore

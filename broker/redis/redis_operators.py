@@ -5,8 +5,8 @@ from typing import Any
 
 import orjson
 
-from broker.link import Link
-from broker.records import (
+from broker.redis.link import Link
+from broker.redis.records import (
     CANCELLED,
     pack_adjustment,
     pack_rules,

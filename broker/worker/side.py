@@ -5,10 +5,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from broker.exchange import Exchange
-from broker.listener import Listener
-from broker.relay import Relay
-from broker.signals import Signals
+from broker.worker.exchange import Exchange
+from broker.worker.listener import Listener
+from broker.worker.relay import Relay
+from broker.worker.signals import Signals
 from jobs.errors import CallboardError
 from jobs.events import EventSink
 from jobs.store import JobStore

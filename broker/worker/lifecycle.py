@@ -21,21 +21,21 @@ import dramatiq
 from dramatiq import Worker
 from dramatiq.broker import MessageProxy
 
-from broker.chores import Chores
-from broker.consumer import QueueConsumer
-from broker.exchange import MOST_VERDICTS, Exchange
-from broker.holdings import Holdings
-from broker.intake import Intake
-from broker.interrupts import begin, guard
-from broker.leases import STOP_S, WEDGED_S, LeaseKeeper
-from broker.ledger import Ledger
 from broker.logs import JobLog, keep_arguments_out
-from broker.pace import MOST_AHEAD
 from broker.proxy import JobProxy
-from broker.registry import Identity
-from broker.relay import Relay
-from broker.side import LAST_SEND_S, LEAVE_S, Side, end_all
-from broker.verdicts import verdict_of
+from broker.worker.chores import Chores
+from broker.worker.consumer import QueueConsumer
+from broker.worker.exchange import MOST_VERDICTS, Exchange
+from broker.worker.holdings import Holdings
+from broker.worker.intake import Intake
+from broker.worker.interrupts import begin, guard
+from broker.worker.leases import STOP_S, WEDGED_S, LeaseKeeper
+from broker.worker.ledger import Ledger
+from broker.worker.pace import MOST_AHEAD
+from broker.worker.registry import Identity
+from broker.worker.relay import Relay
+from broker.worker.side import LAST_SEND_S, LEAVE_S, Side, end_all
+from broker.worker.verdicts import verdict_of
 from jobs.events import EventSink
 from jobs.model import Retention
 from jobs.rules import QueueRules, RulesOf, same_rules_for_all

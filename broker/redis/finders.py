@@ -11,8 +11,8 @@ from redis.exceptions import (
     RedisError,
 )
 
-from broker.node_connection import Elsewhere, ask
-from broker.places import Node, Places, RedisAddress, read_places
+from broker.redis.node_connection import Elsewhere, ask
+from broker.redis.places import Node, Places, RedisAddress, read_places
 
 #: How long one node is waited for, and all that are asked together, in seconds.
 ASK_S, FIND_S, SHORTEST_S = 0.4, 1.2, 0.05

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 
-from broker.exchange import Exchange
+from broker.worker.exchange import Exchange
 from jobs.errors import CallboardError
 from jobs.store import JobStore
 

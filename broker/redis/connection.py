@@ -23,9 +23,9 @@ from redis.exceptions import (
 )
 from redis.retry import Retry
 
-from broker.finders import RefusedBySentinel, finder_of
-from broker.node_connection import SOCKET_TIMEOUT_S, NodeConnection, connection_options
-from broker.places import RedisAddress
+from broker.redis.finders import RefusedBySentinel, finder_of
+from broker.redis.node_connection import SOCKET_TIMEOUT_S, NodeConnection, connection_options
+from broker.redis.places import RedisAddress
 from jobs.errors import StoreFull, StoreUnavailable
 
 __all__ = ["SOCKET_TIMEOUT_S", "TRIES_AGAIN", "RedisAddress", "connect", "plain_errors"]

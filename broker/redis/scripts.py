@@ -14,9 +14,9 @@ from typing import Any
 
 from redis.exceptions import NoPermissionError, NoScriptError, OutOfMemoryError, ResponseError
 
-from broker.keys import Keys
-from broker.lua_source import put_together
-from broker.wire import Argument, Wire, pack, pack_parts
+from broker.redis.keys import Keys
+from broker.redis.lua_source import put_together
+from broker.redis.wire import Argument, Wire, pack, pack_parts
 
 LUA = Path(__file__).parent / "lua"
 HEADER_FIELDS = ("PURPOSE", "KEYS", "ARGV", "RETURNS", "EVENTS", "OOM", "INCLUDE")

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import redis
 
-from broker.connection import TRIES_AGAIN, RedisAddress, connect, plain_errors
-from broker.keys import Keys
-from broker.scripts import Scripts
-from broker.wire import Wire
+from broker.redis.connection import TRIES_AGAIN, RedisAddress, connect, plain_errors
+from broker.redis.keys import Keys
+from broker.redis.scripts import Scripts
+from broker.redis.wire import Wire
 from jobs.errors import StoreUnavailable
 
 #: No blocking call lasts longer, in milliseconds.

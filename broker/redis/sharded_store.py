@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from broker.routing import Routing
-from broker.shard_events import ShardEvents
+from broker.redis.routing import Routing
+from broker.redis.shard_events import ShardEvents
 from jobs.errors import CallboardError
 from jobs.model import (
     Accepted,

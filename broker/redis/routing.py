@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from broker.places import MAIN_SHARD
+from broker.redis.places import MAIN_SHARD
 from jobs.errors import InvalidAdjustment
 from jobs.rules import QueueRules
 

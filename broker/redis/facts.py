@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from broker.connection import RedisAddress, connect, plain_errors
-from broker.finders import finder_of
-from broker.places import url_of
+from broker.redis.connection import RedisAddress, connect, plain_errors
+from broker.redis.finders import finder_of
+from broker.redis.places import url_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from broker.ledger import Ledger
-from broker.renewer import GOODBYE
+from broker.worker.ledger import Ledger
+from broker.worker.renewer import GOODBYE
 from jobs.errors import CallboardError
 
 logger = logging.getLogger(__name__)
@@ -126,9 +126,9 @@ class LeaseKeeper(threading.Thread):
             "ledger": shared[0] if shared else None,
         }
         helper = subprocess.Popen(
-            [sys.executable, "-m", "broker.renewer"],
+            [sys.executable, "-m", "broker.worker.renewer"],
             stdin=subprocess.PIPE,
-            cwd=Path(__file__).parent.parent,
+            cwd=Path(__file__).parent.parent.parent,
             start_new_session=True,
             pass_fds=shared,
         )

@@ -6,12 +6,12 @@ from typing import Any
 import orjson
 from redis.client import PubSub
 
-from broker.connection import RedisAddress
-from broker.event_stream import EventStream
-from broker.keys import Keys
-from broker.link import BLOCK_LONGEST_MS, Link
-from broker.records import pack_job, pack_verdict, pack_worker, unpack_fetched
-from broker.redis_operators import RedisOperators
+from broker.redis.connection import RedisAddress
+from broker.redis.event_stream import EventStream
+from broker.redis.keys import Keys
+from broker.redis.link import BLOCK_LONGEST_MS, Link
+from broker.redis.records import pack_job, pack_verdict, pack_worker, unpack_fetched
+from broker.redis.redis_operators import RedisOperators
 from jobs.model import (
     Accepted,
     EventBatch,

@@ -5,7 +5,7 @@ Without a lock of its own: `holdings` calls it under the one of the process.
 
 from collections import deque
 
-from broker.ledger import NO_SLOT, Ledger
+from broker.worker.ledger import NO_SLOT, Ledger
 from jobs.model import Verdict
 
 

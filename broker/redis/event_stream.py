@@ -6,8 +6,8 @@ from typing import Any
 import redis
 from redis.exceptions import OutOfMemoryError, ResponseError
 
-from broker.link import BLOCK_LONGEST_MS, Link
-from broker.records import unpack_events
+from broker.redis.link import BLOCK_LONGEST_MS, Link
+from broker.redis.records import unpack_events
 from jobs.model import EventBatch
 
 #: A reader that keeps events longer than this is taken for dead; another takes them over.

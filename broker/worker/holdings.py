@@ -9,14 +9,14 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 
-from broker.ledger import Ledger
-from broker.outbox import Outbox
-from broker.pace import Pace
 from broker.proxy import JobProxy
-from broker.rooms import Queue, Rooms
-from broker.solitude import Solitude
-from broker.turns import Turns
-from broker.verdicts import cancelled, interrupted, returned
+from broker.worker.ledger import Ledger
+from broker.worker.outbox import Outbox
+from broker.worker.pace import Pace
+from broker.worker.rooms import Queue, Rooms
+from broker.worker.solitude import Solitude
+from broker.worker.turns import Turns
+from broker.worker.verdicts import cancelled, interrupted, returned
 from jobs.model import FetchRequest, Verdict
 from jobs.rules import RulesOf
 

@@ -29,7 +29,7 @@ from redis.exceptions import (
 from redis.exceptions import TimeoutError as TimedOut
 from redis.retry import Retry
 
-from broker.places import Node, Tls
+from broker.redis.places import Node, Tls
 
 #: Finding the node, connecting to it and being let in, together. Three tries are over within 6 s.
 CONNECT_TIMEOUT_S = SOCKET_TIMEOUT_S = 1.7

@@ -4,11 +4,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from broker.connection import RedisAddress, connect, plain_errors
-from broker.facts import read_nodes
-from broker.places import MAIN_SHARD
-from broker.redis_store import RedisStore
-from broker.sharded_store import ShardedStore
+from broker.redis.connection import RedisAddress, connect, plain_errors
+from broker.redis.facts import read_nodes
+from broker.redis.places import MAIN_SHARD
+from broker.redis.redis_store import RedisStore
+from broker.redis.sharded_store import ShardedStore
 from jobs.store import JobStore
 
 
