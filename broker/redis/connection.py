@@ -28,7 +28,7 @@ from broker.redis.node_connection import SOCKET_TIMEOUT_S, NodeConnection, conne
 from broker.redis.places import RedisAddress
 from jobs.errors import StoreFull, StoreUnavailable
 
-__all__ = ["SOCKET_TIMEOUT_S", "TRIES_AGAIN", "RedisAddress", "connect", "plain_errors"]
+__all__ = ["SOCKET_TIMEOUT_S", "TRIES_AGAIN", "RedisAddress", "connect", "in_our_words", "plain_errors"]
 
 E = TypeVar("E", bound=BaseException)
 
@@ -50,14 +50,18 @@ _IN_A_SCRIPT = "-OOM "
 
 
 def connect(
-    address: RedisAddress, *, socket_timeout: float = SOCKET_TIMEOUT_S, tries_again: int = TRIES_AGAIN
+    address: RedisAddress,
+    *,
+    socket_timeout: float = SOCKET_TIMEOUT_S,
+    tries_again: int = TRIES_AGAIN,
+    connection_class: type[NodeConnection] = NodeConnection,
 ) -> "redis.Redis":
     """A client. No I/O yet. Time-outs in seconds; every verb is idempotent, so repeats are safe.
 
     Each connection looks the node up when it is made. Raises StoreUnavailable when the URL is none.
     """
     pool = redis.ConnectionPool(
-        connection_class=NodeConnection,
+        connection_class=connection_class,
         find=finder_of(address),
         **connection_options(
             socket_timeout, Retry(ExponentialBackoff(cap=0.4, base=0.1), tries_again) if tries_again else None
@@ -71,10 +75,15 @@ def plain_errors(address: RedisAddress) -> Iterator[None]:
     """Turn errors of redis-py into StoreUnavailable and StoreFull, with what to do about them."""
     try:
         yield
-    except RedisError as error:
-        raise _in_our_words(error, address.place) from error
-    except OSError as error:
-        raise _away(error, address.place) from error
+    except (RedisError, OSError) as error:
+        raise in_our_words(error, address) from error
+
+
+def in_our_words(error: RedisError | OSError, address: RedisAddress) -> StoreUnavailable | StoreFull:
+    """What an error of redis-py means, and what to do about it."""
+    return (
+        _in_our_words(error, address.place) if isinstance(error, RedisError) else _away(error, address.place)
+    )
 
 
 def _in_our_words(error: RedisError, place: str) -> StoreUnavailable | StoreFull:

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 import redis
 
-from broker.redis.connection import TRIES_AGAIN, RedisAddress, connect, plain_errors
+from broker.redis.connection import TRIES_AGAIN, RedisAddress, connect, in_our_words
 from broker.redis.keys import Keys
 from broker.redis.scripts import Scripts
 from broker.redis.wire import Wire
-from jobs.errors import StoreUnavailable
+from broker.redis.wire_connection import WireConnection
+from jobs.errors import CallboardError, StoreUnavailable
 
 #: No blocking call lasts longer, in milliseconds.
 BLOCK_LONGEST_MS = 4_000
@@ -46,19 +47,24 @@ class Link:
 
     def run(self, verb: str, argv: Sequence[Any] = (), more_keys: Sequence[str] = ()) -> Any:
         """Run one script."""
-        with self.talking() as opened:
+        opened = self._open()
+        try:
             return opened.scripts.run(verb, argv, more_keys)
+        except (redis.RedisError, OSError) as error:
+            raise self._doubt(in_our_words(error, opened.address)) from error
 
     @contextmanager
     def talking(self) -> Iterator[Opened]:
         """The connections, and errors in our words. After one the address is looked up again."""
         opened = self._open()
         try:
-            with plain_errors(opened.address):
-                yield opened
-        except StoreUnavailable:
-            self._in_doubt = True
-            raise
+            yield opened
+        except (redis.RedisError, OSError) as error:
+            raise self._doubt(in_our_words(error, opened.address)) from error
+
+    def _doubt(self, error: CallboardError) -> CallboardError:
+        self._in_doubt = self._in_doubt or isinstance(error, StoreUnavailable)
+        return error
 
     def close(self) -> None:
         if self._opened:
@@ -86,6 +92,6 @@ class Link:
             # Blocking calls need a longer time-out than they block, and no repeats of their own.
             blocking = connect(address, socket_timeout=BLOCK_LONGEST_MS / 1000 + 2, tries_again=0)
             # Connecting is not tried again inside of a call that is: nine time-outs would be 15 s.
-            wire = Wire(connect(address, tries_again=0), TRIES_AGAIN)
+            wire = Wire(connect(address, tries_again=0, connection_class=WireConnection), TRIES_AGAIN)
             self._opened = Opened(address, client, blocking, wire, Scripts(wire, self.keys))
         return self._opened

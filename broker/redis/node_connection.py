@@ -91,14 +91,17 @@ class NodeConnection(Connection):
         try:
             return super().read_response(*args, **options)
         except ResponseError as error:
-            if isinstance(error, MovedError):
-                self._moved_to = (error.host or self.host, error.port)
-            elif not isinstance(error, _NOT_HERE) and not any(
-                words in str(error) for words in _NOT_HERE_WORDS
-            ):
-                raise
-            self.disconnect()  # type: ignore[no-untyped-call]
-            raise Elsewhere(f"{self._host_error()} does not serve this shard now: {error}") from error
+            self._check_place(error)
+            raise
+
+    def _check_place(self, error: ResponseError) -> None:
+        """Raise Elsewhere, and close, where an error reply says that another node serves this shard."""
+        if isinstance(error, MovedError):
+            self._moved_to = (error.host or self.host, error.port)
+        elif not isinstance(error, _NOT_HERE) and not any(words in str(error) for words in _NOT_HERE_WORDS):
+            return
+        self.disconnect()  # type: ignore[no-untyped-call]
+        raise Elsewhere(f"{self._host_error()} does not serve this shard now: {error}") from error
 
     def _leave_a_replaced_master(self) -> None:
         self._look_again = time.monotonic() + LOOK_AGAIN_S

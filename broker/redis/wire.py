@@ -1,14 +1,14 @@
 """Commands to Redis with as little between as can be: packed in one buffer, sent, replies read.
 
 redis-py's own client passes every command through a dozen calls, which cost a worker more than its
-jobs' settlement. Its connections (TLS, authentication, parsing, time-outs) are used as they are.
+jobs' settlement.
 """
 
 import os
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import hiredis
 import redis
@@ -18,6 +18,8 @@ from redis.exceptions import (
     ResponseError,
     TimeoutError,  # noqa: A004
 )
+
+from broker.redis.wire_connection import WireConnection
 
 Argument = str | bytes | int | float
 
@@ -38,19 +40,20 @@ class Wire:
         self._pool = client.connection_pool
         self._tries_again = tries_again
         self._patient: bool = tries_again > 0 and self._pool.connection_kwargs["find"].patient
-        self._idle: deque[Any] = deque()
+        self._idle: deque[WireConnection] = deque()
         self._pid = os.getpid()
 
     def call(self, commands: Sequence[bytes]) -> list[Any]:
         """Send packed commands; the replies in order. Raises the first error reply after all have run."""
+        packed = commands[0] if len(commands) == 1 else b"".join(commands)
         end = time.monotonic() + CALL_LIMIT_S
         tried = 0
         while True:
-            connection = self._take()
+            connection: WireConnection = self._take()
             if tried:
                 connection.relax(end)
             try:
-                replies = self._exchange(connection, commands)
+                replies = connection.exchange(packed, len(commands))
             except AuthenticationError:
                 connection.disconnect()
                 raise  # it counts as a lost connection with redis-py
@@ -60,10 +63,6 @@ class Wire:
                 tried += 1
                 if not self._once_more(tried, end):
                     raise
-            except BaseException:
-                # Something else broke in the middle: what the server still says belongs to nobody.
-                connection.disconnect()
-                raise
             else:
                 if tried:
                     connection.relax()
@@ -88,25 +87,14 @@ class Wire:
         while self._idle:
             self._idle.popleft().disconnect()
 
-    def _take(self) -> Any:
+    def _take(self) -> WireConnection:
         if self._pid != os.getpid():
             # The parent's connections are not ours to use.
             self._idle, self._pid = deque(), os.getpid()
         try:
             return self._idle.pop()
         except IndexError:
-            return self._pool.make_connection()
-
-    def _exchange(self, connection: Any, commands: Sequence[bytes]) -> list[Any]:
-        # Connects by itself when it is not.
-        connection.send_packed_command((b"".join(commands),), check_health=False)
-        replies = []
-        for _ in commands:
-            try:
-                replies.append(connection.read_response())
-            except ResponseError as error:
-                replies.append(error)
-        return replies
+            return cast(WireConnection, self._pool.make_connection())
 
 
 def pack(*words: Argument) -> bytes:
