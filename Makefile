@@ -28,8 +28,8 @@ demo: $(READY) ## See the whole product at work in about a minute
 up: $(READY) ## Run server, worker and API in this terminal
 	@$(BIN)/callboard up
 
-test: $(READY) ## Run the tests (real servers, no network)
-	@$(BIN)/python -m pytest -q
+test: $(READY) ## Run the tests in two processes (real servers, no network)
+	@$(BIN)/python -m pytest -q -n 2 --no-loadscope-reorder
 
 chaos: $(READY) ## Ten minutes of random faults, and the proof after them (CHAOS_SECONDS, CHAOS_SEED)
 	@$(BIN)/python -m tests.faults.chaos
@@ -51,7 +51,7 @@ lock: $(READY) ## Make the lock files anew from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --upgrade --quiet \
 	  --no-header --no-annotate --no-emit-index-url --all-extras --group dev -o locks/dev.txt
 	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --quiet \
-	  --no-header --no-annotate --no-emit-index-url --extra documents -c locks/dev.txt -o locks/runtime.txt
+	  --no-header --no-annotate --no-emit-index-url --extra documents --extra telemetry -c locks/dev.txt -o locks/runtime.txt
 
 clean: ## Remove .venv and caches; the data under .callboard stays
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -10,7 +10,7 @@ from importlib import import_module
 import dramatiq
 
 from actors.composition import App, compose, refuse_to_boot
-from actors.logs import log_as_json
+from actors.logs import set_up_logs
 from settings import SettingsError
 
 try:
@@ -20,12 +20,12 @@ except SettingsError as error:
 dramatiq.set_broker(app.broker)
 
 for _module in pkgutil.iter_modules(__path__):
-    if _module.name not in ("composition", "declare", "logs"):
+    if _module.name not in ("composition", "declare", "instruments", "logs"):
         import_module(f"{__name__}.{_module.name}")
 
 #: Send many messages in few round trips: `send_many([email_sync.message(…), …], delay=ms)`.
 send_many = app.broker.enqueue_many
 
 app.check()
-if app.settings.env == "production":
-    log_as_json()
+_json = app.settings.telemetry.json_logs
+set_up_logs(as_json=app.settings.env == "production" if _json is None else _json)

@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from actors.audit_lag import AuditLag
+from actors.instruments import Instruments
 from broker.broker import CallboardBroker
 from broker.codec import Codec
 from broker.redis.connection import RedisAddress
@@ -19,15 +21,16 @@ from jobs.errors import InvalidPayload, StoreUnavailable, UnknownActor
 from jobs.model import Retention
 from jobs.rules import QueueRules, Rate
 from jobs.store import JobStore
-from middleware.contract import Contract
+from middleware.contract import Contract, contract_of
+from middleware.releases import worker_version
 from middleware.stack import Ports, build_stack
-from middleware.validation import Validation
 from settings import Rate as PolicyRate
-from settings import Settings, SettingsError, check_queues, load_settings
+from settings import Settings, SettingsError, check_queues, key_list, load_settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from database.chain import ChainKeys
     from jobs.events import EventSink
 
 
@@ -53,14 +56,23 @@ class App:
         self.settings = settings
         self._rules: dict[str, QueueRules] = {}
         self._engine: Engine | None = None
+        self.instruments = Instruments(settings, lambda: self.broker.lifecycle.relays)
+        self.audit_lag = AuditLag(lambda: self.topology if store is None else None)
+        self.instruments.sources.append(self.audit_lag.gauges)
         ports = Ports(
             rules_of=self.rules_of,
             write_progress=lambda owner, updates: self.store.report_progress(owner, updates),
             results=JobResults(lambda: self.store),
             permanent=(PermanentFailure,),
+            release=settings.release,
+            workers=lambda: self.store.workers(),
+            open_tracing=self.instruments.tracing if self.instruments.traces else None,
+            tallies=self.instruments.tallies,
+            serve_metrics=self.instruments.serve,
+            open_sentry=self.instruments.sentry if self.instruments.alerts else None,
         )
-        stack = build_stack(ports, settings.middleware.without, settings.middleware.extra)
-        self._validation = next((m for m in stack if isinstance(m, Validation)), None)
+        chosen = settings.middleware
+        stack = build_stack(ports, chosen.without, chosen.extra, chosen.replace)
         workers = settings.workers
         self.topology = Topology(self.redis_address, settings.redis.namespace, settings.redis.shards)
         self.broker = CallboardBroker(
@@ -68,7 +80,7 @@ class App:
             stack,
             WorkerProcess(
                 name=workers.id or "",
-                version=version("callboard"),
+                version=worker_version(version("callboard"), settings.release),
                 rules_of=self.rules_of,
                 lease_ms=round(workers.lease_seconds * 1000),
                 max_lost=workers.max_lost_leases,
@@ -115,6 +127,16 @@ class App:
             self._engine = make_engine(self.settings.database_url)
         return self._engine
 
+    def chain_keys(self) -> "ChainKeys":
+        """What signs the chains of the audit."""
+        from database.chain import ChainKeys
+        from database.execution_rows import text_of
+
+        audit = self.settings.audit
+        since = text_of(audit.keyed_since) if audit.keyed_since else ""
+        key = audit.key.get_secret_value() if audit.key else None
+        return ChainKeys.of(key, key_list(audit.old_keys), since)
+
     def contract(self, actor_name: str) -> Contract:
         """What an actor accepts. Raises UnknownActor with the nearest name."""
         actor = self.broker.actors.get(actor_name)
@@ -122,9 +144,7 @@ class App:
             near = difflib.get_close_matches(actor_name, self.broker.actors, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else "."
             raise UnknownActor(f"There is no actor named {actor_name!r}{hint}")
-        if self._validation is not None:
-            return self._validation.contract(actor_name)
-        return Contract(actor_name, actor.fn)
+        return contract_of(actor_name, actor.fn)
 
     def schema(self, actor_name: str) -> dict[str, Any]:
         """The JSON schema of an actor's arguments. Raises UnknownActor."""
@@ -164,6 +184,8 @@ class App:
             retention=Retention(kept.completed_age_ms, kept.failed_age_ms, kept.failed_count),
             dead_letter=policy.dead_letter,
             id_memory_ms=policy.id_memory_ms,
+            require_tenant=policy.require_tenant,
+            encryption=policy.encryption,
         )
 
     def _serves(self, declared: Collection[str]) -> Collection[str] | None:
@@ -185,7 +207,7 @@ class App:
     def _audit_sink(self) -> "EventSink":
         from database.audit import AuditWriter
 
-        return AuditWriter(self.engine())
+        return self.instruments.watched(self.audit_lag.watch(AuditWriter(self.engine(), self.chain_keys())))
 
 
 def _starts(rate: PolicyRate | None) -> Rate | None:

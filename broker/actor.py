@@ -9,6 +9,7 @@ from dramatiq import Message
 
 from broker.sent import SentMessage, make_message
 from jobs.ids import check_job_id, check_tenant_id, scoped_id
+from jobs.scope import current_scope
 
 if TYPE_CHECKING:
     from broker.broker import CallboardBroker
@@ -82,5 +83,8 @@ class CallboardActor(dramatiq.Actor[P, R]):
             return None
         tenant = options.get("tenant_id")
         if tenant is None:
-            tenant = self.options.get("tenant_id") or ""
+            tenant = self.options.get("tenant_id")
+        if tenant is None:
+            scope = current_scope.get()
+            tenant = scope.tenant_id if scope else ""
         return scoped_id(tenant and check_tenant_id(tenant), check_job_id(job_id))

@@ -13,7 +13,7 @@ from dramatiq.middleware import MiddlewareError
 from broker.codec import Codec
 from broker.logs import quiet_actor
 from broker.offer import Offer
-from broker.options import NAMES
+from broker.options import NAMES, same_job
 from broker.sent import SentMessage, as_sent
 from broker.worker.consumer import QueueConsumer
 from broker.worker.lifecycle import Lifecycle, WorkerProcess
@@ -199,7 +199,7 @@ class CallboardBroker(dramatiq.Broker):
         before = sent.options.copy()
         for _, hook in self.hooks("before_enqueue"):  # what they raise is the caller's: FAIL_CLOSED
             hook(self, sent, delay)
-        if sent.options != before:
+        if not same_job(before, sent.options):
             sent, chosen = offer.renamed(sent)
         return sent, offer.job(sent, chosen, delay)
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 from dramatiq import Message
-from pydantic_core import to_jsonable_python
 
+from broker.json_form import json_form
 from broker.proxy import JobProxy
 from jobs.errors import InvalidPayload, PayloadTooLarge
 from jobs.model import FetchedJob, Job
@@ -34,7 +34,7 @@ class Codec:
         """Raises PayloadTooLarge, and InvalidPayload for an argument that has no JSON form."""
         parts = [message.args, message.kwargs, message.options, message.message_timestamp]
         try:
-            payload = orjson.dumps(parts, default=_to_json)
+            payload = orjson.dumps(parts, default=json_form)
         except TypeError as error:
             raise InvalidPayload(f"{message.actor_name}: an argument has no JSON form: {error}") from None
         if len(payload) > self.max_bytes:
@@ -68,10 +68,3 @@ def _parts(payload: bytes, job_id: str) -> _Parts:
     if kinds != (list, dict, dict, int):
         raise UndecodablePayload(f"the payload of job {job_id} is no message (wrong parts)")
     return tuple(args), kwargs, options, timestamp
-
-
-def _to_json(value: Any) -> Any:
-    try:
-        return to_jsonable_python(value)
-    except ValueError as error:
-        raise TypeError(f"{type(value).__name__} is unknown") from error

@@ -23,6 +23,7 @@ NAMES = frozenset(
         "run_at",  # ms since 1970
         "gate",  # a resource of the tenant, whose jobs can rest and be capped apart from its others
         "unique",  # see broker.uniqueness
+        "trace",  # W3C traceparent of whoever sent it; the telemetry middleware writes it
         "remove_on_complete",  # True or 0: gone when completed; a number above: kept under the queue's rule
     }
 )
@@ -99,6 +100,14 @@ def check_names(options: Mapping[str, Any], known: Collection[str]) -> None:
         near = difflib.get_close_matches(str(name), known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(NAMES))}."
         raise InvalidPayload(f"there is no option {name!r}; {hint}")
+
+
+def same_job(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether what middleware wrote into a job's options leaves its id, its place and its rules alone."""
+    for name, value in after.items():
+        if name in _CHECKS and before.get(name) != value:
+            return False
+    return all(name in after or name not in _CHECKS for name in before) if before else True
 
 
 def check_delay(delay: int | None) -> int:

@@ -1,6 +1,7 @@
 """A job on its way through a worker: Dramatiq's MessageProxy with the lease and the verdict."""
 
 from collections.abc import Callable
+from contextvars import Token
 from typing import Any
 
 from dramatiq import Message
@@ -9,6 +10,7 @@ from dramatiq.broker import MessageProxy
 from broker.worker.interrupts import NOT_RUNNING, interrupt
 from broker.worker.ledger import NO_SLOT
 from jobs.model import FetchedJob, Verdict
+from jobs.scope import Scope
 
 
 class JobProxy(MessageProxy):
@@ -21,9 +23,13 @@ class JobProxy(MessageProxy):
     # What few jobs need is kept by the class until then.
     owner = ""  # the process that holds the lease
     cancelled = False  # somebody wants it cancelled; an actor may look
+    cost: tuple[float, str] | None = None  # amount and unit, as the actor reported it
+    trace_id = ""  # set by the telemetry middleware, as is what it has open for this run:
+    span: Any = None
     interrupted: type[BaseException] | None = None
     thread = NOT_RUNNING  # in which the actor's function is now; see `interrupts`
     stop_coroutine: Callable[[], object] | None = None
+    scope_before: Token[Scope | None] | None = None  # of the tenancy middleware
 
     def __init__(
         self,

@@ -15,8 +15,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
-from pydantic_core import to_jsonable_python
 
+from broker.json_form import json_form
 from jobs.errors import InvalidPayload
 from jobs.ids import UNIQUE_GATE
 from jobs.model import Unique, UniqueMode
@@ -126,7 +126,4 @@ def _to_json(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         # Sets are written in any order; equal ones must have one key.
         return sorted(value, key=lambda one: orjson.dumps(one, default=_to_json, option=orjson.OPT_SORT_KEYS))
-    try:
-        return to_jsonable_python(value)
-    except ValueError as error:
-        raise TypeError(f"{type(value).__name__} is unknown") from error
+    return json_form(value)

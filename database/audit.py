@@ -1,36 +1,52 @@
-"""The audit of attempts: written from the event stream, read by operators.
+"""The audit of attempts, written from the event stream, in a chain of batches.
 
 `AuditWriter` is an EventSink: the same events may come again (a reader died before it acknowledged
 them), and the rows stay single.
 """
 
+import time
+from binascii import a2b_base64
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Engine, Select, func, select
+from sqlalchemy import Connection, Engine
+from sqlalchemy.orm import Session
 
-from database.engine import read_session, write_session
+from database.audit_reader import AuditReader, ExecutionRow
+from database.chain import EXECUTIONS, ChainKeys, extend, link_hash, locked_chain, row_digests
+from database.engine import write_session
 from database.execution_rows import COLUMNS, Row, now, row_of
-from database.models import JobExecution
+from database.models import AuditBatch
+from database.stored_rows import rows_between
 from jobs.model import Event, Outcome
-from jobs.states import JobState
 
-BATCH = 500  # rows in one statement
+__all__ = ["AuditReader", "AuditWriter", "ExecutionRow"]
+
+BATCH = 500  # rows in one statement, and in one link of the chain
 
 _NAMES = ", ".join(COLUMNS)
 _TIMES = ("created_at", "ready_at", "started_at", "finished_at", "recorded_at")
-_NUMBERS = ("attempt", "token", "wait_ms", "run_ms")
+_TYPES = {"attempt": "bigint", "token": "bigint", "wait_ms": "bigint", "run_ms": "bigint"} | {
+    "cost": "double precision"
+}
+_INPUTS = COLUMNS.index("inputs")
 
 
 class AuditWriter:
     """Writes a row for each attempt that ended."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, keys: ChainKeys | None = None) -> None:
         self._engine = engine
-        self._write = _as_json if engine.dialect.name == "postgresql" else _as_tuples
+        self._keys = keys or ChainKeys()
+        self._insert = _insert_json if engine.dialect.name == "postgresql" else _insert_tuples
+        #: When the oldest event of a batch that could not be stored had ended, in ms since 1970; 0: none.
+        self.held_since = 0
+
+    @property
+    def lag_ms(self) -> int:
+        """For how long the oldest event that waits for the database has waited; 0 when none does."""
+        return max(0, round(time.time() * 1000) - self.held_since) if self.held_since else 0
 
     def write(self, events: Sequence[Event]) -> None:
         """Store the events in one transaction; those that are there already are passed over.
@@ -43,136 +59,97 @@ class AuditWriter:
         rows = [row_of(event, recorded_at) for event in events if event.outcome is not Outcome.RETURNED]
         if not rows:
             return
-        # Two writers with the same events take row locks in one order, so they cannot deadlock.
         rows.sort(key=_identity)
-        with write_session(self._engine) as session:
-            connection = session.connection()
-            for start in range(0, len(rows), BATCH):
-                statement, parameters = self._write(rows[start : start + BATCH])
-                connection.exec_driver_sql(statement, parameters)
+        try:
+            with write_session(self._engine) as session:
+                # One writer at a time from here on: the batches of all processes are one chain.
+                chain = locked_chain(session, EXECUTIONS)
+                for start in range(0, len(rows), BATCH):
+                    batch = self._batch(session, chain.number + 1, chain.hash, rows[start : start + BATCH])
+                    if batch is not None:
+                        session.add(batch)
+                        extend(chain, self._keys, batch.hash, recorded_at)
+        except Exception:
+            self.held_since = self.held_since or min(event.finished_at for event in events)
+            raise
+        self.held_since = 0
 
-
-@dataclass(frozen=True, slots=True)
-class ExecutionRow:
-    """One attempt as the audit keeps it. Times are UTC, spans milliseconds."""
-
-    job_id: str
-    attempt: int
-    token: int
-    queue: str
-    actor: str
-    tenant_id: str | None
-    user_id: str | None
-    outcome: str
-    state: str
-    worker: str | None
-    worker_name: str | None
-    created_at: datetime
-    ready_at: datetime | None
-    started_at: datetime | None
-    finished_at: datetime
-    wait_ms: int | None
-    run_ms: int | None
-    error_type: str | None
-    error_code: str | None
-    error_message: str | None
-    stack: str | None
-    fingerprint: str | None
-    input_digest: str | None
-    reason: str | None
-    recorded_at: datetime
-
-
-class AuditReader:
-    """Reads the audit. Times given to it must have a zone. All raise DatabaseUnavailable."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def attempts(self, job_id: str) -> list[ExecutionRow]:
-        """Every attempt of one job, in the order in which they ran."""
-        return self._rows(
-            _all_columns()
-            .where(JobExecution.job_id == job_id)
-            .order_by(JobExecution.created_at, JobExecution.token, JobExecution.id)
+    def _batch(self, session: Session, number: int, previous: str, rows: list[Row]) -> AuditBatch | None:
+        """Insert rows, and make the link that covers them; None when all of them were there."""
+        connection = session.connection()
+        first, last, count = self._insert(connection, rows)
+        if not count:
+            return None
+        stored = rows if count == len(rows) else [row.values for row in rows_between(connection, first, last)]
+        key = self._keys.ring[self._keys.current]
+        batch = AuditBatch(
+            number=number,
+            first_id=first,
+            last_id=last,
+            rows=count,
+            digests=row_digests(stored, key),
+            recorded_at=str(rows[0][_RECORDED]),
+            key_id=self._keys.current,
         )
-
-    def count_executions(
-        self,
-        *,
-        tenant_id: str | None = None,
-        job_id: str | None = None,
-        queue: str | None = None,
-        outcome: Outcome | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-    ) -> int:
-        """How many attempts ended, of those that fit all that is given; `until` is not included."""
-        wanted: list[ColumnElement[bool]] = [
-            column == value
-            for column, value in (
-                (JobExecution.tenant_id, tenant_id),
-                (JobExecution.job_id, job_id),
-                (JobExecution.queue, queue),
-                (JobExecution.outcome, outcome and outcome.value),
-            )
-            if value is not None
-        ]
-        if since is not None:
-            wanted.append(JobExecution.finished_at >= since)
-        if until is not None:
-            wanted.append(JobExecution.finished_at < until)
-        with read_session(self._engine) as session:
-            count = select(func.count()).select_from(JobExecution).where(*wanted)
-            return session.execute(count).scalar_one()
-
-    def recent_failures(self, tenant_id: str | None, limit: int = 50) -> list[ExecutionRow]:
-        """The last attempts with which a job failed for good, newest first; None is all tenants."""
-        wanted = _all_columns().where(JobExecution.state == JobState.FAILED.value)
-        if tenant_id is not None:
-            wanted = wanted.where(JobExecution.tenant_id == tenant_id)
-        return self._rows(
-            wanted.order_by(JobExecution.finished_at.desc(), JobExecution.id.desc()).limit(limit)
-        )
-
-    def _rows(self, statement: Select[Any]) -> list[ExecutionRow]:
-        with read_session(self._engine) as session:
-            return [ExecutionRow(*row) for row in session.execute(statement)]
+        batch.hash = batch_hash(batch, previous, key)
+        return batch
 
 
-def _all_columns() -> Select[Any]:
-    return select(*(getattr(JobExecution, column.name) for column in fields(ExecutionRow)))
+def batch_hash(batch: AuditBatch, previous: str, key: bytes) -> str:
+    """What the hash of a batch has to be."""
+    facts = (batch.number, batch.first_id, batch.last_id, batch.rows, batch.recorded_at, batch.key_id)
+    return link_hash("batch", (*facts, batch.digests.hex()), previous, key)
 
 
-def _identity(row: Row) -> tuple[str | int | None, ...]:
-    return row[:3]
+Inserted = tuple[int, int, int]  # first and last id, and how many
 
 
-def _as_tuples(rows: list[Row]) -> tuple[str, Any]:
+def _insert_tuples(connection: Connection, rows: list[Row]) -> Inserted:
     """SQLite: one prepared statement, a tuple a row."""
-    return _INSERT_TUPLES, rows
+    before = connection.exec_driver_sql(_LAST_ID).scalar_one()
+    values: list[tuple[Any, ...]] = [row if row[_INPUTS] is None else _with_bytes(row) for row in rows]
+    connection.exec_driver_sql(_INSERT_TUPLES, values)
+    last = connection.exec_driver_sql(_LAST_ID).scalar_one()
+    return before + 1, last, last - before  # SQLite gives the next number, and none to what was there
 
 
-def _as_json(rows: list[Row]) -> tuple[str, Any]:
+def _insert_json(connection: Connection, rows: list[Row]) -> Inserted:
     """PostgreSQL: all rows as one JSON parameter, unpacked by the server. What is missing reads as NULL."""
     named = [
         {name: value for name, value in zip(COLUMNS, row, strict=True) if value is not None} for row in rows
     ]
-    return _INSERT_JSON, (orjson.dumps(named).decode(),)
+    found = connection.exec_driver_sql(_INSERT_JSON, (orjson.dumps(named).decode(),)).one()
+    return found[0] or 0, found[1] or 0, found[2]
+
+
+def _identity(row: Row) -> tuple[Any, ...]:
+    return row[:3]
+
+
+def _with_bytes(row: Row) -> tuple[Any, ...]:
+    return (*row[:_INPUTS], a2b_base64(str(row[_INPUTS])), *row[_INPUTS + 1 :])
+
+
+def _taken(name: str) -> str:
+    if name in _TIMES:
+        return f"{name} AT TIME ZONE $$UTC$$"
+    return f"decode({name}, $$base64$$)" if name == "inputs" else name
 
 
 def _json_type(column: str) -> str:
-    return "timestamp" if column in _TIMES else "bigint" if column in _NUMBERS else "text"
+    return "timestamp" if column in _TIMES else _TYPES.get(column, "text")
 
 
+_RECORDED = COLUMNS.index("recorded_at")
+_LAST_ID = "SELECT coalesce(max(id), 0) FROM job_executions"
 _INSERT_TUPLES = (
     f"INSERT INTO job_executions ({_NAMES}) VALUES ({', '.join('?' * len(COLUMNS))}) "  # noqa: S608
     "ON CONFLICT DO NOTHING"
 )
 _INSERT_JSON = (
-    f"INSERT INTO job_executions ({_NAMES}) "  # noqa: S608
-    f"SELECT {', '.join(f'{name} AT TIME ZONE $$UTC$$' if name in _TIMES else name for name in COLUMNS)} "
+    f"WITH inserted AS (INSERT INTO job_executions ({_NAMES}) "  # noqa: S608
+    f"SELECT {', '.join(map(_taken, COLUMNS))} "
     "FROM json_to_recordset(%s::json) "
     f"AS event({', '.join(f'{name} {_json_type(name)}' for name in COLUMNS)}) "
-    "ON CONFLICT DO NOTHING"
+    "ON CONFLICT DO NOTHING RETURNING id) SELECT min(id), max(id), count(*) FROM inserted"
 )

@@ -39,6 +39,8 @@ def report_faults(engine: Engine) -> None:
     name = name_of(engine.url)
 
     def translate(context: ExceptionContext) -> BaseException | None:
+        if context.is_pre_ping and context.is_disconnect:
+            return None  # the pool only asks whether an old connection still works, and makes a new one
         return _translated(context.original_exception, context.is_disconnect, name)
 
     event.listen(engine, "handle_error", translate, retval=True)

@@ -16,6 +16,14 @@ def check_adjustments(scope: Scope, changes: Mapping[str, object]) -> None:
         _check(scope, name, value)
 
 
+def check_priority(priority: int) -> None:
+    """Raise InvalidAdjustment unless it is one that a job can have."""
+    if not _whole(priority) or not FIRST_PRIORITY <= priority <= LAST_PRIORITY:
+        raise InvalidAdjustment(
+            f"A job's priority must be a whole number from {FIRST_PRIORITY} to {LAST_PRIORITY}."
+        )
+
+
 def _check(scope: Scope, name: str, value: object) -> None:
     what = "a queue" if scope.lane is None else "a gate" if scope.gate else "a lane"
     known = QUEUE_RULES if scope.lane is None else frozenset() if scope.gate else LANE_RULES

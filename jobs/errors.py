@@ -1,5 +1,10 @@
 """What can go wrong, in words a person can act on. Every error of ours is a CallboardError."""
 
+import math
+from datetime import timedelta
+
+from jobs.texts import printable
+
 
 class CallboardError(Exception):
     """Base of all errors whose message is one sentence for a person."""
@@ -55,14 +60,17 @@ class RetryAfter(CallboardError):
 
 class HoldJob(CallboardError):
     """Raise it from an actor or a middleware when the job may not run now: it goes back to its place, no
-    attempt is spent, and `rests` (the job, its lane or its queue) starts nothing for `seconds`."""
+    attempt is spent, and `rests` (the job, its lane or its queue) starts nothing for `seconds`.
 
-    def __init__(self, seconds: float, reason: str, rests: str = "job") -> None:
+    `seconds` may be text, as a `Retry-After` header has it. Raises ValueError when it is no number, so that
+    the attempt fails by that instead."""
+
+    def __init__(self, seconds: float | str | timedelta, reason: object, rests: str = "job") -> None:
         if rests not in ("job", "lane", "queue"):
             raise ValueError("rests must be job, lane or queue")
-        super().__init__(reason)
-        self.seconds = seconds
-        self.reason = reason
+        self.reason = printable(reason)
+        super().__init__(self.reason)
+        self.seconds = _seconds(seconds)
         self.rests = rests
 
 
@@ -72,3 +80,15 @@ class JobCancelled(CallboardError):
 
 class InvalidAdjustment(CallboardError):
     """This rule cannot be changed while running, or not to this value."""
+
+
+def _seconds(given: object) -> float:
+    if isinstance(given, timedelta):
+        return given.total_seconds()
+    try:
+        seconds = float(given)  # type: ignore[arg-type]  # what is no number is refused
+    except OverflowError:
+        return math.inf
+    except (TypeError, ValueError):
+        raise ValueError(f"HoldJob takes seconds, and this {type(given).__name__} is no number") from None
+    return 0.0 if math.isnan(seconds) else seconds

@@ -22,6 +22,10 @@ class AttemptDetail:
     fingerprint: str = ""  # groups failures of one cause
     input_digest: str = ""  # keyed digest of the arguments, never the arguments
     reason: str = ""  # why it was dead-lettered, in one sentence
+    inputs: str = ""  # the arguments, sealed, as base64; empty where nothing seals: they are never clear
+    trace_id: str = ""
+    cost: str = ""  # a number, as the actor reported it with `middleware.audit.cost`
+    cost_unit: str = ""
 
     def to_bytes(self) -> bytes:
         return orjson.dumps({key: value for key, value in asdict(self).items() if value})

@@ -3,7 +3,7 @@
 What is made for every job is a named tuple, which costs a third of a frozen data class.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -67,8 +67,9 @@ class FetchRequest(NamedTuple):
     """What one worker process could start now.
 
     `token` makes a repeated fetch return the same jobs: the reply of the first may have been lost.
-    `queues` maps each queue to the jobs this process could still start of it. `credits` is free threads;
-    `ahead` is how many short jobs it would take beyond, which it gets only while no process is idle.
+    `queues` maps each queue to the jobs this process could still start of it; one with 0 is asked for its
+    suspects alone. `credits` is free threads; `ahead` is how many short jobs it would take beyond, which it
+    gets only while no process is idle.
     `busy` says that it holds jobs already, so that a suspect is not run beside them.
     """
 
@@ -110,6 +111,13 @@ class Fetched(NamedTuple):
     more: tuple[str, ...] = ()
     suspect: bool = False
     watch: str | None = None
+
+    def with_woken(self, request: "FetchRequest", woken: Collection[str]) -> "Fetched":
+        """As told after a settlement that woke something in these queues: `more` names them too, but for
+        those that the fetch has asked itself."""
+        asked = request.credits > 0 or request.ahead > 0
+        left = [queue for queue in woken if not (asked and request.queues.get(queue, 0) > 0)]
+        return self._replace(more=tuple(dict.fromkeys((*self.more, *left)))) if left else self
 
 
 class Outcome(StrEnum):

@@ -40,6 +40,8 @@ class QueueRules:
     retention: Retention = field(default_factory=Retention)
     dead_letter: str = "dead-letter"
     id_memory_ms: int = GIVEN_ID_MARKER_MS  # how long a caller's id is known after its job has left
+    require_tenant: bool = False  # jobs without a tenant are refused at send
+    encryption: bool | None = None  # of payloads; None: where a parameter is marked Secret or PII
 
 
 RulesOf = Callable[[str], QueueRules]

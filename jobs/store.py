@@ -1,7 +1,10 @@
 """The port of the job store: every verb, one line each. Redis and memory pass one contract suite.
 
-Each verb is atomic and idempotent: calling it again after a lost reply has the effect of one call.
-Verbs that may touch many jobs work in chunks: they say how many they did, and are called until that is 0.
+Each verb is atomic and idempotent: calling it again after a lost reply has the effect of one call. (For
+`retry_dead` that takes its `ended_by`.) The answers of producers' and workers' verbs are the same again too;
+operators' verbs answer the second time what they find then: a job that the first call cancelled or removed
+is LATE, UNKNOWN or False. Verbs that take any number of jobs work in steps, each atomic by itself; those
+with a `limit` say how many they did, and are called until that is 0.
 """
 
 from abc import ABC, abstractmethod
@@ -67,8 +70,9 @@ class JobStore(ABC):
         """The ids and delivery tokens that the store says `owner` holds."""
 
     @abstractmethod
-    def register(self, worker: WorkerInfo, lease_ms: int) -> None:
-        """Enter a worker process into the registry and give it a lease."""
+    def register(self, worker: WorkerInfo, lease_ms: int) -> bool:
+        """Enter a worker process into the registry and give it a lease. False when the store does not know
+        the settings' rules, being new or having lost its data: `configure` it."""
 
     @abstractmethod
     def renew(self, owner: str, lease_ms: int) -> bool:
@@ -142,7 +146,8 @@ class JobStore(ABC):
 
     @abstractmethod
     def set_priority(self, job_ids: Sequence[str], priority: int) -> list[bool]:
-        """Change the priority of waiting and delayed jobs; False for the others."""
+        """Change the priority of waiting and delayed jobs; False for the others. Raises InvalidAdjustment for
+        a priority that there is not."""
 
     @abstractmethod
     def cancel(self, job_ids: Sequence[str], reason: str = "") -> list[Cancelled]:
@@ -153,8 +158,13 @@ class JobStore(ABC):
         """Remove jobs in any state but active; False for active and unknown ones."""
 
     @abstractmethod
-    def retry_dead(self, job_ids: Sequence[str]) -> list[bool]:
-        """Run failed and cancelled jobs again, with all their attempts; False for the others."""
+    def retry_dead(self, job_ids: Sequence[str], ended_by: int | None = None) -> list[bool]:
+        """Run failed and cancelled jobs again, with all their attempts; False for the others.
+
+        False too for those that ended after `ended_by` (ms on the store's clock, None: now): whoever repeats
+        a call with the time it saw first does not run again what has failed once more since. And False when
+        another job holds the unique name now; else the job holds it again, for what is left of its time.
+        """
 
     @abstractmethod
     def drain(self, queue: str, *, delayed: bool = True, limit: int = 1000) -> int:
@@ -164,16 +174,19 @@ class JobStore(ABC):
     def clean(
         self, queue: str, state: JobState, older_than_ms: int = 0, keep: int = 0, limit: int = 1000
     ) -> int:
-        """Remove jobs of one state that have been in it longest, at most `limit`; returns how many.
+        """Remove jobs of one state, at most `limit`; returns how many.
 
-        Of settled jobs those that ended before `older_than_ms` ago, of waiting ones those that have waited
-        so long, of delayed ones those made so long ago; the newest `keep` stay, and so does a dead letter
-        whose event a reader has not dealt with. Active ones are refused with IllegalTransition.
+        Of settled jobs those that ended before `older_than_ms` ago, the oldest first; of waiting ones those
+        that have waited so long, of delayed ones those made so long ago, both in the order of `list_jobs`.
+        The newest `keep` stay (of waiting jobs those with the latest places, which takes a look at all of
+        them), and so does a dead letter whose event a reader has not dealt with. Active ones are refused
+        with IllegalTransition.
         """
 
     @abstractmethod
     def obliterate(self, queue: str, limit: int = 1000) -> int:
-        """Remove everything of a queue but what runs, its counters and adjustments at the end; how many."""
+        """Remove all jobs of a queue but what runs and dead letters whose event a reader has not dealt with,
+        at most `limit`; returns how many. When no job is left its counters, rests and adjustments go too."""
 
     # Inspection
 
@@ -217,7 +230,7 @@ class JobStore(ABC):
     @abstractmethod
     def trim(self, retention: Mapping[str, Retention], limit: int = 1000) -> int:
         """Remove settled jobs past their age or count, at most `limit`; returns how many. A dead letter
-        stays until every reader has dealt with its event."""
+        stays until every reader has dealt with its event. Events that nobody reads go after a minute."""
 
     # Events
 

@@ -1,10 +1,13 @@
 """An actor's signature as a contract: checked at send and again at receive, and the API's JSON schema."""
 
+import hashlib
 import inspect
+import json
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from types import GenericAlias
 from typing import Any, NotRequired, Required, get_type_hints
+from weakref import WeakKeyDictionary
 
 from pydantic import (
     ConfigDict,
@@ -17,6 +20,7 @@ from typing_extensions import TypedDict
 
 from jobs.errors import InvalidPayload
 from jobs.failures import worded_without_values
+from middleware.marked import is_marked
 
 # Made at run time, which is nothing a type checker can follow.
 _typed_dict: Callable[[str, dict[str, Any]], Any] = TypedDict  # type: ignore[assignment]
@@ -30,8 +34,17 @@ _SILENT = frozenset({"missing", "extra_forbidden", "literal_error", "enum"})
 _TELLING = 3
 
 
+#: Words of a schema that change nothing of what it accepts.
+_WORDS = frozenset({"title", "description", "examples"})
+_NAMED = frozenset({"properties", "$defs"})
+
+
 class Contract:
-    """What one actor accepts. Raises TypeError when a type hint cannot be checked or written as JSON."""
+    """What one actor accepts. Raises TypeError when a type hint cannot be checked or written as JSON.
+
+    `private` are the parameters that are, or may hold, what is marked Secret or PII. `fingerprint` tells
+    contracts apart: actors that accept the same have the same one.
+    """
 
     def __init__(self, name: str, function: Callable[..., Any]) -> None:
         self.name = name
@@ -42,12 +55,16 @@ class Contract:
         self._more: TypeAdapter[tuple[Any, ...]] | None = None  # of *args
         self._more_named: TypeAdapter[dict[str, Any]] | None = None  # of **kwargs
         fields: dict[str, Any] = {}
+        self.private = frozenset(name for name, hint in hints.items() if name != "return" and is_marked(hint))
+        self._rest_is_private = False  # of *args and **kwargs
         for parameter in parameters:
             hint = hints.get(parameter.name, Any)
             if parameter.kind is parameter.VAR_POSITIONAL:
                 self._more = _adapter_of(tuple, hint, ...)
+                self._rest_is_private |= parameter.name in self.private
             elif parameter.kind is parameter.VAR_KEYWORD:
                 self._more_named = _adapter_of(dict, str, hint)
+                self._rest_is_private |= parameter.name in self.private
             else:
                 required = parameter.default is parameter.empty
                 fields[parameter.name] = Required[hint] if required else NotRequired[hint]
@@ -58,6 +75,8 @@ class Contract:
             self._schema = self._adapter.json_schema() | {"title": name}
         except PydanticInvalidForJsonSchema as error:
             raise TypeError(f"a type hint has no form in JSON: {error}") from None
+        more = [adapter.json_schema() for adapter in (self._more, self._more_named) if adapter is not None]
+        self.fingerprint = _fingerprint([self._schema, self._positional, more])
 
     def check(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -110,7 +129,30 @@ class Contract:
         """Place and reason of the first five faults, in which no value stands."""
         known = self._names | set(_properties(self._schema))
         found = error.errors(include_url=False, include_context=False)[:5]
-        return "; ".join(f"{_place(fault['loc'], known)}: {_reason(fault)}" for fault in found)
+        return "; ".join(self._fault(fault, known) for fault in found)
+
+    def _fault(self, fault: Mapping[str, Any], known: set[str] | frozenset[str]) -> str:
+        path = fault["loc"]
+        first = path[0] if path else None
+        private = first in self.private if first in self._names else self._rest_is_private
+        if not private:
+            return f"{_place(path, known)}: {_reason(fault)}"
+        # Of these not even a short value, or a number that is the key of a dictionary, may be quoted.
+        names = [step for step in path if isinstance(step, str)] or ["an argument"]
+        return f"{_place(tuple(names), known)}: {_silent_reason(fault)}"
+
+
+#: One for each function while that is there: making one takes milliseconds.
+_contracts: "WeakKeyDictionary[Callable[..., Any], Contract]" = WeakKeyDictionary()
+
+
+def contract_of(name: str, function: Callable[..., Any]) -> Contract:
+    """The contract of an actor's function, however wrapped. Raises TypeError like Contract."""
+    bare = inspect.unwrap(function)
+    contract = _contracts.get(bare)
+    if contract is None or contract.name != name:
+        contract = _contracts[bare] = Contract(name, function)
+    return contract
 
 
 def _adapter(name: str, fields: dict[str, Any], **config: Any) -> TypeAdapter[dict[str, Any]]:
@@ -150,9 +192,33 @@ def _place(path: tuple[int | str, ...], known: set[str] | frozenset[str]) -> str
 def _reason(fault: Mapping[str, Any]) -> str:
     # Pydantic seldom quotes the value, validators of a model may.
     text: str = fault["msg"]
-    if fault["type"] in _SILENT or not any(value in text for value in _texts(fault["input"])):
+    if not any(value in text for value in _texts(fault["input"])):
+        return text[:1].lower() + text[1:]
+    return _silent_reason(fault)
+
+
+def _silent_reason(fault: Mapping[str, Any]) -> str:
+    """Why, in words that come from the hints alone."""
+    text: str = fault["msg"]
+    if fault["type"] in _SILENT:
         return text[:1].lower() + text[1:]
     return f"is not valid ({fault['type'].replace('_', ' ')})"
+
+
+def _fingerprint(of: object) -> str:
+    # In order: by place, arguments mean what their order says.
+    return hashlib.sha256(json.dumps(_without_words(of)).encode()).hexdigest()[:8]
+
+
+def _without_words(schema: Any, named: bool = False) -> Any:
+    """`named`: the keys are names of the user's, one of which may be `title`."""
+    if isinstance(schema, dict):
+        return {
+            key: _without_words(part, key in _NAMED and not named)
+            for key, part in schema.items()
+            if named or key not in _WORDS
+        }
+    return [_without_words(part) for part in schema] if isinstance(schema, list) else schema
 
 
 def _texts(value: Any) -> Iterator[str]:

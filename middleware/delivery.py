@@ -1,10 +1,12 @@
 """What the broker's proxy of a running job offers to middleware, beside Dramatiq's own attributes."""
 
+from contextvars import Token
 from typing import Any, Protocol, cast
 
 from dramatiq.broker import MessageProxy
 
 from jobs.model import FetchedJob, Verdict
+from jobs.scope import Scope
 
 
 class Reporter(Protocol):
@@ -16,7 +18,8 @@ class Reporter(Protocol):
 class Delivery(Protocol):
     """One delivery of a job. `verdict` is what will be settled; None leaves it to what happened.
 
-    `owner` is the process that holds it. `cancelled` says that somebody wants it cancelled.
+    `owner` is the process that holds it. `cancelled` says that somebody wants it cancelled. `scope_before` is
+    kept by the tenancy middleware to restore what held around the run.
     """
 
     owner: str
@@ -33,6 +36,12 @@ class Delivery(Protocol):
     detail: bytes
     progress: bytes | None
     reporter: Reporter
+    trace_id: str
+    cost: tuple[float, str] | None
+    span: Any  # of this run, or None
+    started: float  # monotonic seconds; 0 when it did not start in a worker
+    hook_failed: bool
+    scope_before: Token[Scope | None] | None
 
     @property
     def exception(self) -> BaseException | None: ...

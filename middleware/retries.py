@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import dramatiq
 from dramatiq.broker import MessageProxy
+from dramatiq.middleware import Shutdown
 
 from jobs.backoff import Backoff, BackoffType
 from jobs.errors import HoldJob, InvalidPayload, JobCancelled, PermanentError, RetryAfter
@@ -18,8 +19,8 @@ from middleware.delivery import arguments_of, delivery
 
 #: The longest that another side may ask us to wait, in milliseconds.
 LONGEST_WAIT_MS = 24 * 3_600_000
-#: How a run may end that is no failure: the broker settles it as held or cancelled.
-NO_FAILURE = (HoldJob, JobCancelled)
+#: How a run may end that is no failure: the broker settles it as held, cancelled or cut short by a stop.
+NO_FAILURE = (HoldJob, JobCancelled, Shutdown)
 
 
 class Retries(dramatiq.Middleware):

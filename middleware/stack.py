@@ -1,25 +1,38 @@
 """The middleware of every job, in order. Before-hooks run down the list, after-hooks up it.
 
-A place can be left out, and others added at the end, from settings (`middleware.without`,
-`middleware.extra`); what is first here has the last word after a run.
+A place can be left out or given to another class, and more added at the end, from settings
+(`middleware.without`, `middleware.replace`, `middleware.extra`); what is first here has the last word after
+a run. To add a place: a line in STACK, and in Ports what it needs of other rooms.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
+from typing import TYPE_CHECKING
 
 import dramatiq
-from dramatiq.middleware import AsyncIO, Pipelines
+from dramatiq.middleware import AsyncIO, CurrentMessage, Pipelines
 from dramatiq.results import ResultBackend, Results
 
+from jobs.model import WorkerInfo
 from jobs.rules import RulesOf
+from middleware.alerts import Alerts
 from middleware.audit import Audit
 from middleware.callbacks import Callbacks
 from middleware.dead_letters import DeadLetters
+from middleware.dotted import make_middleware
+from middleware.metrics import Metrics
 from middleware.progress import Progress, Write
+from middleware.releases import Releases
 from middleware.retries import Retries
+from middleware.tallies import Tallies
+from middleware.telemetry import Telemetry
+from middleware.tenancy import Tenancy
 from middleware.time_limits import TimeLimits
 from middleware.validation import Validation
+
+if TYPE_CHECKING:
+    from middleware.sentry import Sentry
+    from middleware.tracing import Tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +43,13 @@ class Ports:
     write_progress: Write
     results: ResultBackend
     permanent: tuple[type[BaseException], ...] = ()
+    release: int = 0  # the number of this process's
+    workers: Callable[[], list[WorkerInfo]] = list  # the registry's live processes
+    # Without one of these its place is left out.
+    open_tracing: "Callable[[], Tracing] | None" = None
+    tallies: Tallies | None = None
+    serve_metrics: Callable[[], Callable[[], None]] = lambda: lambda: None
+    open_sentry: "Callable[[], Sentry] | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +57,32 @@ class Place:
     """One middleware and why it stands where it stands."""
 
     name: str
-    make: Callable[[Ports], dramatiq.Middleware]
+    make: Callable[[Ports], dramatiq.Middleware | None]  # None: it is switched off
     reason: str
 
 
 STACK: tuple[Place, ...] = (
+    Place(
+        "telemetry",
+        lambda ports: Telemetry(ports.open_tracing) if ports.open_tracing else None,
+        "its spans begin before all others' work and end after it",
+    ),
+    Place(
+        "metrics",
+        lambda ports: Metrics(ports.tallies, ports.serve_metrics) if ports.tallies else None,
+        "counts a run by what all others made of it",
+    ),
+    Place(
+        "alerts",
+        lambda ports: Alerts(ports.open_sentry) if ports.open_sentry else None,
+        "only when retries and dead_letters have decided is a failure known to be final",
+    ),
     Place("audit", lambda ports: Audit(), "its after-hook comes last, so it records what all others decided"),
+    Place(
+        "tenancy",
+        lambda ports: Tenancy(ports.rules_of),
+        "above all that sends jobs in an after-hook: pipelines and callbacks are of the job's tenant",
+    ),
     Place(
         "dead_letters", lambda ports: DeadLetters(ports.rules_of), "after retries gave up, before the audit"
     ),
@@ -59,12 +99,20 @@ STACK: tuple[Place, ...] = (
     ),
     Place("retries", lambda ports: Retries(ports.rules_of, ports.permanent), "sees failures of all below it"),
     Place(
-        "validation", lambda ports: Validation(), "its refusals must reach retries, to be called permanent"
+        "releases",
+        lambda ports: Releases(ports.release, ports.workers),
+        "lifts old arguments before they are checked, and leaves jobs of a newer release to others",
+    ),
+    Place(
+        "validation",
+        lambda ports: Validation(ports.rules_of),
+        "its refusals must reach retries, to be called permanent",
     ),
     Place(
         "time_limit", lambda ports: TimeLimits(ports.rules_of), "the clock starts when the checks are through"
     ),
     Place("async_io", lambda ports: AsyncIO(), "Dramatiq's; runs actors that are `async def`"),
+    Place("current_message", lambda ports: CurrentMessage(), "Dramatiq's; for code that asks what runs here"),
     Place("results", lambda ports: _results(ports), "Dramatiq's; for message.get_result()"),
     Place(
         "progress", lambda ports: Progress(ports.write_progress), "closest to the actor, which reports to it"
@@ -73,27 +121,33 @@ STACK: tuple[Place, ...] = (
 
 
 def build_stack(
-    ports: Ports, without: Sequence[str] = (), extra: Sequence[str] = ()
+    ports: Ports,
+    without: Sequence[str] = (),
+    extra: Sequence[str] = (),
+    replace: Mapping[str, str] | None = None,
 ) -> list[dramatiq.Middleware]:
-    """The middleware in order. Raises ValueError for a name or dotted path that does not exist."""
+    """The middleware in order. `without` are names of places, `extra` dotted paths of classes, `replace`
+    such a path by the name of a place. Raises ValueError for what does not exist or cannot be made.
+    """
+    replace = replace or {}
     names = [place.name for place in STACK]
-    unknown = [name for name in without if name not in names]
-    if unknown:
-        raise ValueError(f"middleware.without names {unknown[0]!r}, but there is only {', '.join(names)}.")
-    stack = [place.make(ports) for place in STACK if place.name not in without]
-    return stack + [_load(path) for path in extra]
+    for setting, given in (("without", without), ("replace", replace)):
+        if unknown := [name for name in given if name not in names]:
+            raise ValueError(
+                f"middleware.{setting} names {unknown[0]!r}, but there is only {', '.join(names)}."
+            )
+    if both := sorted(set(without) & set(replace)):
+        raise ValueError(f"middleware.without and middleware.replace both name {both[0]!r}; keep one.")
+    made = [_made(place, ports, replace) for place in STACK if place.name not in without]
+    stack = [middleware for middleware in made if middleware is not None]
+    return stack + [make_middleware("extra", path, ports) for path in extra]
+
+
+def _made(place: Place, ports: Ports, replace: Mapping[str, str]) -> dramatiq.Middleware | None:
+    if (path := replace.get(place.name)) is not None:
+        return make_middleware(f"replace.{place.name}", path, ports)
+    return place.make(ports)
 
 
 def _results(ports: Ports) -> dramatiq.Middleware:
     return Results(backend=ports.results, store_results=True)  # type: ignore[no-untyped-call]
-
-
-def _load(path: str) -> dramatiq.Middleware:
-    module, _, name = path.rpartition(".")
-    try:
-        made = getattr(import_module(module), name)()
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise ValueError(f"middleware.extra names {path!r}, which cannot be loaded: {error}.") from error
-    if not isinstance(made, dramatiq.Middleware):
-        raise ValueError(f"middleware.extra names {path!r}, which is no dramatiq.Middleware.")
-    return made

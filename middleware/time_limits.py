@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import dramatiq
@@ -31,16 +32,21 @@ class TimeLimits(dramatiq.Middleware):
         self._rules_of = rules_of
         self._ends: dict[int, tuple[float, Delivery]] = {}  # by thread
         self._stopped = threading.Event()
+        self._watch: Watch | None = None
+
+    @property
+    def services(self) -> Mapping[str, threading.Thread]:
+        """The thread that must live while the process does."""
+        watch = self._watch
+        return {} if watch is None or self._stopped.is_set() else {"time-limits": watch}
 
     def after_declare_actor(self, broker: dramatiq.Broker, actor: "dramatiq.Actor[..., Any]") -> None:
         actor.options.setdefault("time_limit", self._rules_of(actor.queue_name).timeout_ms)
 
     def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         self._stopped = threading.Event()
-        watch = threading.Thread(
-            target=self._watch, args=(self._stopped,), name="callboard-time-limits", daemon=True
-        )
-        watch.start()
+        self._watch = Watch(self._ends, self._stopped)
+        self._watch.start()
 
     def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         self._stopped.set()
@@ -64,10 +70,20 @@ class TimeLimits(dramatiq.Middleware):
     def after_skip_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
         self.after_process_message(broker, message)
 
-    def _watch(self, stopped: threading.Event) -> None:
+
+class Watch(threading.Thread):
+    """Looks a few times a second whose time is over. `ends` has the runs by their thread."""
+
+    def __init__(self, ends: dict[int, tuple[float, Delivery]], stopped: threading.Event) -> None:
+        super().__init__(name="callboard-time-limits", daemon=True)
+        self.beat = time.monotonic()
+        self._ends = ends
+        self._stopped = stopped
+
+    def run(self) -> None:
         told: dict[int, Delivery] = {}  # the last one of each thread
-        while not stopped.wait(LOOK_EVERY_S):
-            now = time.monotonic()
+        while not self._stopped.wait(LOOK_EVERY_S):
+            self.beat = now = time.monotonic()
             for thread, (end, job) in self._ends.copy().items():
                 if now >= end and told.get(thread) is not job:
                     told[thread] = job

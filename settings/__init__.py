@@ -8,6 +8,7 @@ from settings.policy import Backoff, BackoffType, QueuePolicy, Retention
 from settings.redis_section import RedisSettings
 from settings.sections import (
     ApiSettings,
+    AuditSettings,
     DatabaseSettings,
     Mailbox,
     MiddlewareSettings,
@@ -20,12 +21,15 @@ from settings.sections import (
     WebhookEndpoint,
     WorkerSettings,
     is_loopback,
+    key_list,
 )
 from settings.show import ConfigLine, describe, mask_url
+from settings.telemetry_section import TelemetrySettings
 from settings.units import Rate, parse_ms, parse_rate, parse_seconds
 
 __all__ = [
     "ApiSettings",
+    "AuditSettings",
     "Backoff",
     "BackoffType",
     "ConfigLine",
@@ -43,6 +47,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "SmtpSettings",
+    "TelemetrySettings",
     "TenantPolicy",
     "UnknownName",
     "WebhookEndpoint",
@@ -51,6 +56,7 @@ __all__ = [
     "check_queues",
     "describe",
     "is_loopback",
+    "key_list",
     "load_settings",
     "mask_url",
     "parse_ms",

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from importlib.metadata import version
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +19,7 @@ from settings.policy import QueuePolicy
 from settings.redis_section import MAIN_SHARD, RedisSettings
 from settings.sections import (
     ApiSettings,
+    AuditSettings,
     DatabaseSettings,
     Mailbox,
     MiddlewareSettings,
@@ -30,13 +32,21 @@ from settings.sections import (
     WebhookEndpoint,
     WorkerSettings,
 )
-from settings.units import FrozenMap, Words, empty_map
+from settings.telemetry_section import TelemetrySettings
+from settings.units import FrozenMap, Whole, Words, empty_map
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 _QUEUE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9._-]*")  # what Dramatiq accepts
 
 KeyPath: TypeAlias = tuple[str, ...]
+
+
+def _of_the_version() -> int:
+    """The release's number unless one is set: 0.1.0 is 100, 2.13.4 is 21304."""
+    numbers = [int(part) for part in re.findall(r"[0-9]+", version("callboard"))[:3]]
+    major, minor, patch = (*numbers, 0, 0, 0)[:3]
+    return major * 10_000 + minor * 100 + patch
 
 
 def _networks(value: object) -> object:
@@ -63,14 +73,17 @@ class Settings(BaseSettings):
 
     env: Literal["development", "production"] = "development"
     home: Path = CHECKOUT / ".callboard"
+    release: Annotated[Whole, Field(ge=0)] = Field(default_factory=_of_the_version)
     redis: RedisSettings = Field(default_factory=RedisSettings)
     database: DatabaseSettings = DatabaseSettings()
     api: ApiSettings = ApiSettings()
     workers: WorkerSettings = WorkerSettings()
     payload: PayloadSettings = PayloadSettings()
-    middleware: MiddlewareSettings = MiddlewareSettings()
+    middleware: MiddlewareSettings = Field(default_factory=MiddlewareSettings)
+    audit: AuditSettings = AuditSettings()
     smtp: SmtpSettings = SmtpSettings()
     sentry: SentrySettings = SentrySettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     reports: ReportSettings = ReportSettings()
     queue_defaults: QueuePolicy = QueuePolicy()
     queues: FrozenMap[QueuePolicy] = Field(default_factory=empty_map)

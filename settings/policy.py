@@ -58,6 +58,7 @@ class QueuePolicy(Section):
     - `attempts` counts executions: 3 runs at most three times.
     - `id_memory_ms` is how long an id that a caller gave is known after its job has left Redis.
     - `group` is the worker group that WORKER_TYPE selects.
+    - `require_tenant` refuses jobs without a tenant at send.
     - `encryption` None follows the platform; true is refused while nothing seals payloads.
     - `payload_blob` lets a payload over the limit go to the blob store.
     """
@@ -82,6 +83,7 @@ class QueuePolicy(Section):
     retention: Retention = Retention()
     id_memory_ms: Annotated[Milliseconds, Field(ge=SHORTEST_ID_MEMORY_MS)] = 7 * 24 * 3_600_000
     dead_letter: Annotated[str, Field(min_length=1)] = "dead-letter"
+    require_tenant: bool = False
     encryption: bool | None = None
     payload_blob: bool = False
 

@@ -1,6 +1,7 @@
 """The sections of the settings that describe one outside thing or one process each."""
 
 import re
+from datetime import datetime
 from ipaddress import ip_address
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -9,7 +10,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from settings.policy import Section
 from settings.redis_section import Host, Port, Text
-from settings.units import Arguments, Milliseconds, Seconds, Whole, Words, empty_map
+from settings.units import Arguments, FrozenMap, Milliseconds, Seconds, Whole, Words, empty_map
 
 TlsMode = Literal["tls", "starttls", "none"]
 
@@ -73,10 +74,41 @@ class PayloadSettings(Section):
 
 
 class MiddlewareSettings(Section):
-    """Middleware left out of the stack, and added at its end, as dotted paths of their classes."""
+    """The stack: places left out and replaced by name, and classes added at its end by dotted path."""
 
     without: Words = ()
     extra: Words = ()
+    replace: FrozenMap[Text] = Field(default_factory=empty_map)
+
+
+class AuditSettings(Section):
+    """How long audit rows are kept (CATALOGUE section 1: SQL 90 days), and the key of their chain of hashes.
+
+    Without a `key` the chain shows accidents, not a person who can write to the database. `old_keys` made
+    links that are still there, separated by commas. From `keyed_since` on (ISO 8601, UTC) every link must
+    have a key; older ones may have been made before there was one.
+    """
+
+    retention: Annotated[Milliseconds, Field(ge=1)] = 90 * 86_400_000
+    operators_retention: Annotated[Milliseconds, Field(ge=1)] = 365 * 86_400_000
+    key: SecretStr | None = None
+    old_keys: SecretStr | None = None
+    keyed_since: datetime | None = None
+
+    @field_validator("key", "old_keys")
+    @classmethod
+    def _long_enough(cls, keys: SecretStr | None) -> SecretStr | None:
+        if keys is not None and any(len(key) < SHORTEST_KEY for key in key_list(keys)):
+            raise ValueError(f"must be random text of at least {SHORTEST_KEY} characters")
+        return keys
+
+
+SHORTEST_KEY = 32
+
+
+def key_list(keys: SecretStr | None) -> list[str]:
+    """Several keys in one value, separated by commas."""
+    return [key.strip() for key in keys.get_secret_value().split(",")] if keys else []
 
 
 class SmtpSettings(Section):

@@ -4,11 +4,25 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from broker.redis.connection import RedisAddress
 from broker.redis.embedded import EmbeddedServer
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+
+    from tests.turns import Turns
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "Turns":
+    """With `-n` the tests are parted as `turns` says."""
+    from tests.turns import Turns
+
+    return Turns(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

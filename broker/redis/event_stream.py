@@ -8,7 +8,7 @@ from redis.exceptions import OutOfMemoryError, ResponseError
 
 from broker.redis.link import BLOCK_LONGEST_MS, Link
 from broker.redis.records import unpack_events
-from jobs.model import EventBatch
+from jobs.model import Event, EventBatch
 
 #: A reader that keeps events longer than this is taken for dead; another takes them over.
 READER_IDLE_MS = 30_000
@@ -16,6 +16,7 @@ READER_IDLE_MS = 30_000
 LOOK_BACK_EVERY = 20
 #: An entry holds the events of one call, some dozens at full speed.
 EVENTS_AN_ENTRY = 10
+Entry = tuple[bytes, dict[bytes, bytes]]
 #: What Redis says of a stream or group that was there a moment ago.
 STREAM_GONE = ("NOGROUP", "UNBLOCKED", "no such key")
 
@@ -27,11 +28,24 @@ class EventStream:
         self._link = link
         self._stream = link.keys.of("events")
         self._readers: set[str] = set()
+        self._surplus: dict[tuple[str, str], list[Entry]] = {}  # read from the server, not given out yet
         self._reads = 0
 
     def read(self, reader: str, consumer: str, limit: int, block_ms: int) -> EventBatch:
-        """About `limit` events; those that a dead consumer left first."""
-        count = max(1, limit // EVENTS_AN_ENTRY)
+        """Up to `limit` events and the rest of the last one's entry; first those a dead consumer left."""
+        entries = self._surplus.pop((reader, consumer), [])
+        lag = len(entries)
+        if not entries:
+            entries, lag = self._from_server(reader, consumer, max(1, limit // EVENTS_AN_ENTRY), block_ms)
+        events: list[Event] = []
+        for number, (entry_id, fields) in enumerate(entries):
+            if len(events) >= limit:
+                self._surplus[reader, consumer] = entries[number:]
+                break
+            events += unpack_events(entry_id, fields[b"e"])
+        return EventBatch(events, lag)
+
+    def _from_server(self, reader: str, consumer: str, count: int, block_ms: int) -> tuple[list[Entry], int]:
         with self._link.talking() as opened:
             self._join(opened.client, reader)
             try:
@@ -42,9 +56,8 @@ class EventStream:
                 if not str(error).startswith(STREAM_GONE):
                     raise
                 self._readers.discard(reader)  # the server lost its data; the group is made anew next time
-                return EventBatch()
-        events = [event for entry_id, fields in entries for event in unpack_events(entry_id, fields[b"e"])]
-        return EventBatch(events, lag)
+                return [], 0
+        return entries, lag
 
     def acknowledge(self, reader: str, ids: Sequence[str]) -> None:
         """Mark the entries of these events as dealt with."""
@@ -66,24 +79,22 @@ class EventStream:
             for reader in readers:
                 self._forget_dead_consumers(opened.client, reader)
 
-    def _left_behind(
-        self, client: redis.Redis, reader: str, consumer: str, count: int
-    ) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    def _left_behind(self, client: redis.Redis, reader: str, consumer: str, count: int) -> list[Entry]:
         self._reads += 1
         if self._reads % LOOK_BACK_EVERY != 1:
             return []
         found: Any = client.xautoclaim(
             self._stream, reader, consumer, min_idle_time=READER_IDLE_MS, start_id="0-0", count=count
         )
-        entries: list[tuple[bytes, dict[bytes, bytes]]] = found[1]
+        entries: list[Entry] = found[1]
         return entries
 
     def _next(
         self, blocking: redis.Redis, reader: str, consumer: str, count: int, block_ms: int
-    ) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    ) -> list[Entry]:
         wait = min(block_ms, BLOCK_LONGEST_MS) or None
         reply: Any = blocking.xreadgroup(reader, consumer, {self._stream: ">"}, count=count, block=wait)
-        entries: list[tuple[bytes, dict[bytes, bytes]]] = reply[0][1] if reply else []
+        entries: list[Entry] = reply[0][1] if reply else []
         return entries
 
     def _lag(self, client: redis.Redis, reader: str) -> int:

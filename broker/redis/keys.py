@@ -14,19 +14,24 @@ PERMANENT = {
     "outcomes": "hash: job id -> result or failure of the last attempt",
     "progress": "hash: job id -> latest progress",
     "waiting": "ordered set, by bytes: queue, band, line, priority and place, id",
-    "apart": "ordered set, by bytes: queue, h (held) or s (suspect), place, id: waiting, but in no line",
-    "lines": "hash: queue, band, line -> how many wait in it, plus 2^40 while it rests",
-    "order": "ordered set, by bytes: queue, band, virtual time, line: the lines that are awake",
-    "clocks": "hash: queue, band, line -> its virtual time; queue, band -> the band's",
-    "crowd": "hash: queue, band, lane -> how many of its gates are awake",
-    "ready": "ordered set: queues with awake lines, by when they were last served",
-    "turns": "hash: queue -> starts of its bands; and who may run suspects, and who watches the timers",
+    "apart": "ordered set, by bytes: queue, h (held) or s (suspect), place, lane, id: waiting in no line",
+    "lines": "hash: queue, band, lane -> how many wait, but for gates at rest; with gate -> how many wait"
+    " there; plus 2^40 while it rests",
+    "order": "ordered set, by bytes: queue, band, virtual time, lane: the lanes that are awake",
+    "clocks": "hash: queue, band, lane -> its virtual time; queue, band -> the band's; with gate -> its turn",
+    "gates": "ordered set, by bytes: queue, band, lane, turn, gate: the gates that are awake",
+    "ready": "ordered set: queues with awake lanes, by when they were last served",
+    "turns": "hash: queue -> starts of its bands; line -> of its priorities; alone -> who runs suspects;"
+    " watch -> who watches timers",
     "timers": "ordered set: lines, queues, held jobs and rests by when they end",
     "rests": "hash: queue, or with lane, or with gate -> until when it rests, and why",
-    "asleep": "hash: name of a cap, or paused lane -> the lines and queues that wait for it",
+    "asleep": "ordered set, by bytes: name of a cap or paused lane, line or queue that waits for it",
     "running": "hash: name of a cap -> how many are active under it",
     "starts": "ordered set, by bytes: name of a rate, time, delivery: the starts within its window",
-    "policies": "hash: rules of queues and lanes, from the settings and as adjusted",
+    "policies": "hash: q queue -> its rules of the settings; a queue (lane) -> what was adjusted;"
+    " w lane -> its weight; p queue: it is paused; b queue: lanes come before bands; t queue: fair in time;"
+    " m queue: its rules have changed and what rests is not awake yet; lanes: some lane has rules;"
+    " configured: the settings' rules are here",
     "unique": "hash: unique name -> the job that holds it, mode, end",
     "costs": "hash: queue, lane, actor -> smoothed run time in ms",
     "delayed": "ordered set, by bytes: queue, due time, id",
@@ -44,7 +49,7 @@ PERMANENT = {
     "tally": "hash: queue, lane, word -> how many now",
     "totals": "hash: queue, word -> count since the beginning; queue, word, minute -> of that minute",
     "expiries": "ordered set: what to clear away, by when: rate logs, unique names, minutes",
-    "events": "stream: an entry for each batch of attempts that ended",
+    "events": "stream: up to 128 ended attempts of one call as e, bytes written before as b",
     "backlog": "number of bytes ever written to the stream of events",
     "wake": "lists, one a queue: a wake-up that no idle worker has taken yet",
 }

@@ -1,6 +1,8 @@
 """The connections of one store to its Redis, opened at the first call and looked up again after trouble."""
 
+import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -40,6 +42,7 @@ class Link:
         self._opened: Opened | None = None
         self._in_doubt = False
         self._opening = threading.Lock()
+        _links.add(self)
 
     @property
     def address(self) -> RedisAddress:
@@ -95,3 +98,16 @@ class Link:
             wire = Wire(connect(address, tries_again=0, connection_class=WireConnection), TRIES_AGAIN)
             self._opened = Opened(address, client, blocking, wire, Scripts(wire, self.keys))
         return self._opened
+
+
+_links: "weakref.WeakSet[Link]" = weakref.WeakSet()
+
+
+def _unlock_in_the_child() -> None:
+    # A thread that was opening one when the process forked does not exist in the child, and its lock would
+    # stay shut for ever.
+    for link in _links:
+        link._opening = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_unlock_in_the_child)

@@ -204,22 +204,38 @@ def _look_up(host: str, port: int, end: float) -> list[tuple[Any, ...]]:
         pass
     else:
         return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST))
-    answers: list[list[tuple[Any, ...]] | OSError] = []
-
-    def look_up() -> None:
-        try:
-            answers.append(list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
-        except (OSError, UnicodeError) as error:
-            answers.append(error if isinstance(error, OSError) else OSError(f"{host} is no host name"))
-
-    thread = threading.Thread(target=look_up, name="callboard-names", daemon=True)
-    thread.start()
-    thread.join(_left(end))
-    if not answers:
+    lookup = _lookups.get((host, port))
+    if lookup is None or not lookup.is_alive():  # as in a fork, which has none of its parent's threads
+        lookup = Lookup(host, port)
+        lookup.start()
+        _lookups[host, port] = lookup
+    lookup.join(_left(end))
+    if lookup.answer is None:
         raise TimedOut(f"no name server answered for {host}")
-    if isinstance(answers[0], OSError):
-        raise answers[0]
-    return answers[0]
+    if isinstance(lookup.answer, OSError):
+        raise lookup.answer
+    return lookup.answer
+
+
+class Lookup(threading.Thread):
+    """Asks for a host's addresses, for all who want to know them meanwhile: with a name server that is silent
+    there is one such thread for a host, however often it is tried."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(name="callboard-names", daemon=True)
+        self.answer: list[tuple[Any, ...]] | OSError | None = None
+        self._place = (host, port)
+
+    def run(self) -> None:
+        host, port = self._place
+        try:
+            self.answer = list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:
+            self.answer = error if isinstance(error, OSError) else OSError(f"{host} is no host name")
+
+
+#: The last one for each place.
+_lookups: dict[tuple[str, int], Lookup] = {}
 
 
 @lru_cache(maxsize=16)

@@ -93,23 +93,34 @@ def pack_job(job: NewJob, wake_number: int) -> tuple[str, bytes, bytes]:
 
 
 def pack_verdict(verdict: Verdict) -> bytes:
-    """A verdict for settle.lua."""
-    return _pack(
-        [
-            verdict.id,
-            verdict.token,
-            verdict.outcome,
-            verdict.delay_ms,
-            verdict.record if verdict.record is not None else False,
-            verdict.detail,
-            verdict.progress if verdict.progress is not None else False,
-            verdict.dead_letter,
-            -1 if verdict.keep is None else verdict.keep,
-            verdict.remove,
-            verdict.rests,
-            verdict.reason,
-        ]
-    )
+    """A verdict for settle.lua.
+
+    One that has no packed form (a middleware made it) is a failure instead: raising would end the thread
+    that sends the verdicts of all jobs, and with it the process.
+    """
+    try:
+        return _pack(_fields_of(verdict))
+    except (TypeError, ValueError, OverflowError) as error:
+        problem = {"type": type(error).__name__, "message": "its verdict has no packed form", "stack": []}
+        record = orjson.dumps({"error": problem})
+        return _pack(_fields_of(Verdict(verdict.id, verdict.token, Outcome.FAILED, record=record)))
+
+
+def _fields_of(verdict: Verdict) -> list[Any]:
+    return [
+        verdict.id,
+        verdict.token,
+        verdict.outcome,
+        verdict.delay_ms,
+        verdict.record if verdict.record is not None else False,
+        verdict.detail,
+        verdict.progress if verdict.progress is not None else False,
+        verdict.dead_letter,
+        -1 if verdict.keep is None else verdict.keep,
+        verdict.remove,
+        verdict.rests,
+        verdict.reason,
+    ]
 
 
 def unpack_fetched(job_id: bytes, record: bytes, payload: bytes) -> FetchedJob:

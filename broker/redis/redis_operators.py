@@ -1,6 +1,7 @@
 """What operators ask of the store on Redis: rules, verbs on jobs and queues, inspection."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import heapq
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -18,6 +19,7 @@ from broker.redis.records import (
     unpack_stats,
     unpack_workers,
 )
+from jobs.adjustments import check_priority
 from jobs.errors import IllegalTransition
 from jobs.model import Cancelled, Job, LaneStats, QueueStats, Scope, Standing, WorkerInfo
 from jobs.rules import QueueRules
@@ -33,8 +35,12 @@ _SETS = {
 }
 #: Jobs of one call of a verb, so that no script holds the server for long.
 CHUNK = 500
+#: Lines that one call looks at when rules have changed.
+ROUSE_CHUNK = 500
 #: So many chunks are moved at once when a queue's `priority_scope` changes.
 REBAND_CHUNKS = 40
+#: Lanes, and jobs whose age alone is asked for, of one call.
+LANES_CHUNK, AGES_CHUNK = 100, 2_000
 
 
 class RedisOperators(JobStore):
@@ -51,9 +57,9 @@ class RedisOperators(JobStore):
             argv += ["q", queue, pack_rules(of_queue)]
         for tenant, weight in weights.items():
             argv += ["w", tenant, weight]
-        if argv:
-            self._link.run("configure", argv)
+        changed = self._link.run("configure", argv)
         self.reband(rules)
+        self._rouse(queue.decode() for queue in changed)
 
     def reband(self, queues: Iterable[str]) -> None:
         """Move jobs that wait in bands of a former `priority_scope`; what is left is for the next call."""
@@ -62,9 +68,22 @@ class RedisOperators(JobStore):
             if self._link.run("reband", [CHUNK, *names]) < CHUNK:
                 return
 
+    def _rouse(self, queues: Iterable[str]) -> None:
+        """What the former rules of these queues held back is awake again, in chunks."""
+        with_work = []
+        for queue in queues:
+            line, ready = self._link.run("rouse", [queue, "", ROUSE_CHUNK])
+            while line:
+                line, ready = self._link.run("rouse", [queue, line, ROUSE_CHUNK])
+            with_work += [queue] * ready
+        if with_work:
+            self.offer(with_work)
+
     def adjust(self, scope: Scope, changes: Mapping[str, object]) -> None:
         packed = pack_adjustment(scope, changes)
-        self._link.run("adjust", [scope.queue, scope.lane or "", int(scope.lane is not None), packed])
+        argv = [scope.queue, scope.lane or "", int(scope.lane is not None), packed]
+        if self._link.run("adjust", argv):
+            self._rouse([scope.queue])
         self.offer([scope.queue])
 
     def adjustments(self) -> dict[Scope, dict[str, object]]:
@@ -85,13 +104,15 @@ class RedisOperators(JobStore):
         return self._change("promote", (), job_ids)
 
     def set_priority(self, job_ids: Sequence[str], priority: int) -> list[bool]:
+        check_priority(priority)
         return self._change("set_priority", (priority,), job_ids)
 
     def remove(self, job_ids: Sequence[str]) -> list[bool]:
         return self._change("remove", (), job_ids)
 
-    def retry_dead(self, job_ids: Sequence[str]) -> list[bool]:
-        return self._change("retry_dead", (), job_ids)
+    def retry_dead(self, job_ids: Sequence[str], ended_by: int | None = None) -> list[bool]:
+        # A time in any case: the connection repeats a call whose reply was lost.
+        return self._change("retry_dead", (self._now() if ended_by is None else ended_by,), job_ids)
 
     def cancel(self, job_ids: Sequence[str], reason: str = "") -> list[Cancelled]:
         outcome = orjson.dumps({"error": {"type": "Cancelled", "message": reason or "cancelled"}})
@@ -115,8 +136,7 @@ class RedisOperators(JobStore):
     def drain(self, queue: str, *, delayed: bool = True, limit: int = 1000) -> int:
         removed = 0
         for name in ("waiting", "apart", *(("delayed",) if delayed else ())):
-            if removed < limit:
-                removed += self._clean(queue, name, 0, -1, limit - removed)
+            removed += self._clean(queue, name, limit - removed)
         return removed
 
     def clean(
@@ -125,27 +145,41 @@ class RedisOperators(JobStore):
         if state is JobState.ACTIVE:
             raise IllegalTransition("Active jobs cannot be cleaned; cancel them.")
         before = self._now() - older_than_ms if older_than_ms > 0 else -1
-        removed = 0
-        for name in _SETS.get(state, ()):
-            removed += self._clean(queue, name, keep, before, limit - removed)
+        names, newest, removed = _SETS.get(state, ()), b"", 0
+        if keep and not state.settled:
+            # These sets are not in the order of time.
+            latest = heapq.nlargest(keep, self._ages(queue, names))
+            if len(latest) < keep:
+                return 0
+            keep, newest = 0, latest[-1]
+        for name in names:
+            removed += self._clean(queue, name, limit - removed, keep, before, newest)
         return removed
 
     def obliterate(self, queue: str, limit: int = 1000) -> int:
         removed = self.drain(queue, limit=limit)
         for state in (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED):
-            if removed < limit:
-                removed += self.clean(queue, state, 0, 0, limit - removed)
+            removed += self.clean(queue, state, 0, 0, limit - removed)
         if not removed:
             self._link.run("obliterate", [queue])
-            for scope, changes in self.adjustments().items():
-                if scope.queue == queue:
-                    self.adjust(scope, dict.fromkeys(changes))
         return removed
 
-    def _clean(self, queue: str, name: str, keep: int, before: int, limit: int) -> int:
+    def _ages(self, queue: str, names: Iterable[str]) -> Iterator[bytes]:
+        """How late the jobs of these sets came: the latest is the greatest."""
+        for name in names:
+            after = b""
+            while True:
+                after, *ages = self._link.run("ages", [queue, after, AGES_CHUNK], [self._link.keys.of(name)])
+                yield from ages
+                if not after:
+                    break
+
+    def _clean(
+        self, queue: str, name: str, limit: int, keep: int = 0, before: int = -1, newest: bytes = b""
+    ) -> int:
         total, skipped, after = 0, 0, b""
         while total < limit:
-            argv = [queue, keep, before, min(limit - total, CHUNK), after, skipped]
+            argv = [queue, keep, before, min(limit - total, CHUNK), after, skipped, newest]
             removed, passed_over, after = self._link.run("clean", argv, [self._link.keys.of(name)])
             total, skipped = total + int(removed), skipped + int(passed_over)
             if not after:
@@ -179,7 +213,7 @@ class RedisOperators(JobStore):
         self, queue: str, state: JobState, limit: int = 100, after: str = "", *, routed: bool = False
     ) -> tuple[list[Job], str | None]:
         if state is JobState.ACTIVE:
-            return self.list_jobs(queue, state, 20_000, 0), None
+            return self._scan_active(queue, limit, after)
         names = ("dead",) if routed else _SETS.get(state, ())
         # Where there are two sets, the mark says which one it is in.
         number, _, mark = after.partition(":") if after else ("0", "", "")
@@ -192,14 +226,33 @@ class RedisOperators(JobStore):
         following = int(number) + 1
         return unpack_jobs(parts), f"{following}:" if following < len(names) else None
 
+    def _scan_active(self, queue: str, limit: int, after: str) -> tuple[list[Job], str | None]:
+        jobs, last = list[Job](), after.encode("latin-1")
+        while len(jobs) < limit:
+            last, *parts = self._link.run("scan_active", [queue, last, limit - len(jobs)])
+            jobs += unpack_jobs(parts)
+            if not last:
+                return jobs, None
+        return jobs, last.decode("latin-1")
+
     def stats(self, queues: Sequence[str]) -> list[QueueStats]:
         rows = self._link.run("stats", queues) if queues else []
         return [unpack_stats(queue, row) for queue, row in zip(queues, rows, strict=True)]
 
     def lanes(self, queue: str, lanes: Sequence[str] | None = None, limit: int = 100) -> list[LaneStats]:
-        if lanes is not None and not lanes:
-            return []
-        return [unpack_lane(queue, row) for row in self._link.run("lanes", [queue, limit, *(lanes or ())])]
+        names = self._lanes_with_work(queue, limit) if lanes is None else lanes
+        parts = [self._link.run("lanes", [queue, *chunk]) for chunk in _chunks(names, LANES_CHUNK)]
+        return [unpack_lane(queue, row) for part in parts for row in part]
+
+    def _lanes_with_work(self, queue: str, limit: int) -> list[str]:
+        found, mark = dict[bytes, None](), b""
+        while len(found) < limit:
+            most = min(limit - len(found), LANES_CHUNK)
+            mark, *names = self._link.run("lane_names", [queue, mark, most])
+            found |= dict.fromkeys(names)
+            if not mark:
+                break
+        return [name.decode() for name in found]
 
     def workers(self) -> list[WorkerInfo]:
         with self._link.talking() as opened:
@@ -211,5 +264,5 @@ class RedisOperators(JobStore):
         return unpack_workers(infos, leases, seconds * 1000 + micros // 1000)
 
 
-def _chunks(job_ids: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (job_ids[i : i + CHUNK] for i in range(0, len(job_ids), CHUNK))
+def _chunks(names: Sequence[str], size: int = CHUNK) -> Iterable[Sequence[str]]:
+    return (names[i : i + size] for i in range(0, len(names), size))

@@ -26,8 +26,11 @@ from jobs.model import (
 
 #: Jobs and bytes of one enqueue call, so that no script holds the server for long.
 ENQUEUE_CHUNK, ENQUEUE_BYTES = 500, 1_000_000
+TRIM_CHUNK = 1_000
 #: Bytes of events that nobody has read at which enqueue is refused rather than events lost.
 EVENTS_CAP_BYTES = 256 * 1024 * 1024
+#: So many thousands of expired entries are cleared away in one call of `trim`, besides the jobs.
+EXPIRED_CHUNKS = 100
 #: Redis 6.2 rounds a millisecond down to 0, which means for ever.
 BLOCK_SHORTEST_MS = 2
 #: After the store was away for all, whoever lives has so long to renew before jobs are taken back.
@@ -36,7 +39,7 @@ LEASE_LOST = orjson.dumps(
     {
         "error": {
             "type": "LeaseLost",
-            "message": "the worker died or was cut off while it ran this job, and it may not run again",
+            "message": "the worker that held this job died or was cut off, and the job may not run again",
         }
     }
 )
@@ -61,7 +64,7 @@ class RedisStore(RedisOperators):
         super().__init__(Link(find, self.keys))
         self._events = EventStream(self._link)
         self._events_cap = events_cap
-        self._trim_cursor = b"0"
+        self._trim_cursors = [b"0", b"0"]
         self._signals: PubSub | None = None
 
     @property
@@ -89,7 +92,11 @@ class RedisStore(RedisOperators):
     def settle(self, owner: str, verdicts: Sequence[Verdict]) -> list[Settled]:
         if not verdicts:
             return []
-        return _settled(self._link.run("settle", [owner, *map(pack_verdict, verdicts)]))
+        reply = self._link.run("settle", [owner, *map(pack_verdict, verdicts)])
+        settled, woken = _settled(reply, len(verdicts))
+        if woken:
+            self.offer(woken)
+        return settled
 
     def settle_and_fetch(
         self, verdicts: Sequence[Verdict], request: FetchRequest
@@ -97,20 +104,21 @@ class RedisStore(RedisOperators):
         if not verdicts:
             return [], self.fetch(request)
         with self._link.talking() as opened:
-            settled, fetched = opened.scripts.run_all(
+            reply, answer = opened.scripts.run_all(
                 [
                     ("settle", [request.owner, *map(pack_verdict, verdicts)], ()),
                     ("fetch", _fetch_argv(request), ()),
                 ]
             )
-        return _settled(settled), _fetched(fetched)
+        settled, woken = _settled(reply, len(verdicts))
+        return settled, _fetched(answer).with_woken(request, woken)
 
     def owned(self, owner: str) -> dict[str, int]:
         reply = self._link.run("owned", [owner])
         return {reply[i].decode(): reply[i + 1] for i in range(0, len(reply), 3)}
 
-    def register(self, worker: WorkerInfo, lease_ms: int) -> None:
-        self._link.run("register", [worker.owner, lease_ms, pack_worker(worker)])
+    def register(self, worker: WorkerInfo, lease_ms: int) -> bool:
+        return bool(self._link.run("register", [worker.owner, lease_ms, pack_worker(worker)]))
 
     def renew(self, owner: str, lease_ms: int) -> bool:
         return bool(self._link.run("renew", [owner, lease_ms]))
@@ -176,13 +184,25 @@ class RedisStore(RedisOperators):
     # Retention
 
     def trim(self, retention: Mapping[str, Retention], limit: int = 1000) -> int:
-        argv: list[Any] = [limit, self._trim_cursor]
+        removed, most, more = 0, 0, False
+        while removed < limit and removed == most:
+            most += min(limit - removed, TRIM_CHUNK)
+            gone, more = self._trim_some(retention, most - removed)
+            removed += gone
+        for _ in range(EXPIRED_CHUNKS if more else 0):
+            if not self._trim_some({}, 0)[1]:
+                break
+        self.reband(retention)
+        return removed
+
+    def _trim_some(self, retention: Mapping[str, Retention], limit: int) -> tuple[int, bool]:
+        """How many jobs were removed, and whether more has expired than was cleared away."""
+        argv: list[Any] = [limit, *self._trim_cursors]
         for queue, keep in retention.items():
             most_failed = -1 if keep.failed_count is None else keep.failed_count
             argv += [queue, keep.completed_ms, keep.failed_ms, most_failed]
-        removed, self._trim_cursor = self._link.run("trim", argv)
-        self.reband(retention)
-        return int(removed)
+        removed, more, *self._trim_cursors = self._link.run("trim", argv)
+        return int(removed), bool(more)
 
     # Events
 
@@ -247,5 +267,6 @@ def _fetched(reply: list[Any]) -> Fetched:
     )
 
 
-def _settled(reply: list[int]) -> list[Settled]:
-    return [_ANSWERS[answer] for answer in reply]
+def _settled(reply: list[Any], verdicts: int) -> tuple[list[Settled], list[str]]:
+    """The answers to so many verdicts, and the queues in which something woke."""
+    return [_ANSWERS[answer] for answer in reply[:verdicts]], [queue.decode() for queue in reply[verdicts:]]

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from redis.exceptions import NoPermissionError, NoScriptError, OutOfMemoryError, ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 
 from broker.redis.keys import Keys
 from broker.redis.lua_source import put_together
@@ -22,6 +22,8 @@ LUA = Path(__file__).parent / "lua"
 HEADER_FIELDS = ("PURPOSE", "KEYS", "ARGV", "RETURNS", "EVENTS", "OOM", "INCLUDE")
 
 FLAGS = {"allowed": "#!lua flags=allow-oom", "reads": "#!lua flags=no-writes"}
+#: How a server says that the text itself is at fault.
+NOT_LUA = ("compiling script", "script shebang", "Unexpected flag", "Could not find scripting engine")
 TAKES_NO_MEMORY = "redis.call('PERSIST', KEYS[1])"
 
 
@@ -102,6 +104,7 @@ class Scripts:
         except NoScriptError:
             # The server was restarted or flushed. Every verb is idempotent, so all may run again.
             self._prepared.clear()
+            self._flags = None  # it may be another release of the server
             return self._wire.call([self._command(*call) for call in calls])
 
     def _command(self, name: str, argv: Sequence[Argument], more_keys: Sequence[str]) -> bytes:
@@ -117,8 +120,9 @@ class Scripts:
             len(script.keys) + more_keys,
             *self._keys.all_of(script.keys),
         )
-        self._prepared[name, more_keys] = (len(words), pack_parts(words))
-        return self._prepared[name, more_keys]
+        prepared = len(words), pack_parts(words)
+        self._prepared[name, more_keys] = prepared  # another thread may empty this at any moment
+        return prepared
 
     def _load(self, script: Script) -> str:
         if self._flags is None:
@@ -128,9 +132,9 @@ class Scripts:
         source = script.source(flags=self._flags)
         try:
             self._wire.call([pack("SCRIPT", "LOAD", source)])
-        except (OutOfMemoryError, NoPermissionError):
-            raise
         except ResponseError as error:
+            if not any(word in str(error) for word in NOT_LUA):
+                raise  # it is busy, full, or forbids it: nothing is wrong with the script
             raise ValueError(f"lua/{script.name}.lua does not load: {error}") from error
         return hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 

@@ -82,8 +82,8 @@ class ShardedStore(JobStore):
     def owned(self, owner: str) -> dict[str, int]:
         return {job: token for part in self._each(lambda s: s.owned(owner)) for job, token in part.items()}
 
-    def register(self, worker: WorkerInfo, lease_ms: int) -> None:
-        self._each(lambda store: store.register(worker, lease_ms))
+    def register(self, worker: WorkerInfo, lease_ms: int) -> bool:
+        return all(self._each(lambda store: store.register(worker, lease_ms)))
 
     def renew(self, owner: str, lease_ms: int) -> bool:
         return all(self._each(lambda store: store.renew(owner, lease_ms)))
@@ -156,8 +156,8 @@ class ShardedStore(JobStore):
     def remove(self, job_ids: Sequence[str]) -> list[bool]:
         return self._first_true(job_ids, lambda store, ids: store.remove(ids))
 
-    def retry_dead(self, job_ids: Sequence[str]) -> list[bool]:
-        return self._first_true(job_ids, lambda store, ids: store.retry_dead(ids))
+    def retry_dead(self, job_ids: Sequence[str], ended_by: int | None = None) -> list[bool]:
+        return self._first_true(job_ids, lambda store, ids: store.retry_dead(ids, ended_by))
 
     def drain(self, queue: str, *, delayed: bool = True, limit: int = 1000) -> int:
         return self._of(queue).drain(queue, delayed=delayed, limit=limit)

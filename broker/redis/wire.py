@@ -59,6 +59,7 @@ class Wire:
                 raise  # it counts as a lost connection with redis-py
             except _AWAY:
                 connection.disconnect()
+                connection.relax()  # its next call has all its time
                 self._idle.append(connection)
                 tried += 1
                 if not self._once_more(tried, end):

@@ -1,7 +1,6 @@
 """What any worker does now and then: say that it is there, reclaim lost leases, remove what is old."""
 
 import logging
-import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -15,11 +14,12 @@ REGISTER_EVERY_S = 15.0
 RECLAIM_EVERY_S = 2.0
 TRIM_EVERY_S = 30.0
 READERS_EVERY_S = 300.0
-#: Until the store was away.
+#: Until the store was away, or has lost its data.
 ONCE_S = 10.0**9
 CHUNK = 100
-#: Retention must keep up with the fastest queue, but not hold the exchange for long.
-TRIM_CHUNK, TRIM_FOR_S = 1_000, 1.0
+#: Retention must keep up with the fastest queue, but nothing else of this shard moves meanwhile: a chunk is
+#: some milliseconds, and where there is more the next one follows after so many seconds.
+TRIM_CHUNK, TRIM_AGAIN_S = 1_000, 0.1
 
 Configuration = tuple[Mapping[str, QueueRules], Mapping[str, float]]
 
@@ -46,6 +46,7 @@ class Chores:
     readers: Collection[str] | None = None
     _due: dict[str, float] = field(default_factory=dict)
     _store_was_away: bool = False
+    _more_to_trim: bool = False
 
     def __call__(self, now: float) -> float:
         if self._store_was_away:
@@ -63,6 +64,8 @@ class Chores:
             if now >= self._due.get(name, 0.0):
                 chore()
                 self._due[name] = now + every
+        if self._more_to_trim:
+            self._due["trim"] = min(self._due["trim"], now + TRIM_AGAIN_S)
         return min(self._due.values())
 
     def outage(self) -> None:
@@ -71,7 +74,8 @@ class Chores:
 
     def _register(self) -> None:
         worker = self.worker()
-        self.store.register(worker, self.lease_ms)
+        if not self.store.register(worker, self.lease_ms):
+            self._due.pop("configure", None)  # it has lost its data, or is new
         owned, held = self.store.owned(worker.owner), self.held()
         # What the server thinks we have but we do not: the reply of a fetch was lost for good.
         strays = {job_id: token for job_id, token in owned.items() if held.get(job_id) != token}
@@ -96,9 +100,7 @@ class Chores:
             logger.warning("Took back %d jobs of workers that died.", total)
 
     def _trim(self) -> None:
-        retention, until = self.retention(), time.monotonic() + TRIM_FOR_S
-        while self.store.trim(retention, TRIM_CHUNK) == TRIM_CHUNK and time.monotonic() < until:
-            pass
+        self._more_to_trim = self.store.trim(self.retention(), TRIM_CHUNK) == TRIM_CHUNK
 
     def _keep_readers(self) -> None:
         """A reader that was configured away must not hold the stream for ever."""

@@ -30,7 +30,7 @@ OFFER_S, NOBODY_IDLE_S = 0.02, 0.25
 #: Outcomes after which a job waits again, here or for its time.
 PUT_BACK = frozenset({Outcome.RETRY, Outcome.RETURNED, Outcome.INTERRUPTED, Outcome.HELD})
 TRY_AGAIN_FIRST_S, TRY_AGAIN_LAST_S = 0.1, 1.0
-#: How often a process that shall become empty looks whether its time for that is over, in seconds.
+#: How often a process that shall become empty looks whether it is time to ask about that, in seconds.
 ALONE_S = 1.0
 #: A shard that left its thread to another looks again after so long, in seconds.
 TURN_S = 0.002

@@ -68,8 +68,9 @@ class Holdings:
             queue.share.running -= 1
             self._pace.observe(now - proxy.started)
             outbox = queue.outbox
-            outbox.slots[verdict.id] = proxy.slot
+            # As `put` does; a call would cost each job more than these.
             outbox.verdicts.append(verdict)
+            outbox.slots.append(proxy.slot)
             outbox.queues.add(proxy.queue_name)
             following = self._next(now) if self._ahead else None
             return following, len(outbox.verdicts) >= SEND_AT or len(self._ahead) < self._threads
@@ -93,7 +94,10 @@ class Holdings:
             if most <= 0:
                 return None
             rooms = self._rooms.get(shard)
-            wanted = rooms.split(ahead) if rooms is not None else None
+            wanted = rooms.split(ahead) if rooms is not None else {}
+            if rooms is not None and self._solitude.sought:
+                # Whether there is a suspect is asked of all queues, also of those without room.
+                wanted = dict.fromkeys(rooms.queues, 0) | wanted
             if not wanted:
                 self._turns.passes(shard)
                 return None
@@ -116,13 +120,13 @@ class Holdings:
             self._solitude.heard(shard, suspect, now)
             for proxy in arrived:
                 if isinstance(proxy, Verdict):
-                    self._outboxes[shard].verdicts.append(proxy)
+                    self._outboxes[shard].put(proxy)
                 elif proxy.message_id not in self._running:
                     proxy.arrived = now
                     self._ahead.append(proxy)
                     self._queues[proxy.queue_name].share.ahead += 1
                     if proxy.job.lost_leases or self._solitude.job is not None:
-                        self._keep_apart(proxy)
+                        self._keep_apart(proxy, shard)
             if self._unwanted:
                 self._sort_out()
             if not self._accepting:
@@ -192,15 +196,15 @@ class Holdings:
             self._accepting = False
             self._hand_back(list(self._ahead))
 
-    def interrupt_running(self) -> list[JobProxy]:
-        """Give back what still runs, to start elsewhere."""
+    def interrupt_running(self, not_before_ms: int = 0) -> list[JobProxy]:
+        """Give back what still runs, to start elsewhere; it is too late for any outcome of its own."""
         with self._lock:
             running = list(self._running.values())
             self._running.clear()
             for proxy in running:
                 queue = self._queues[proxy.queue_name]
                 queue.share.running -= 1
-                queue.outbox.put(interrupted(proxy), proxy.queue_name, proxy.slot)
+                queue.outbox.put(interrupted(proxy, not_before_ms), proxy.queue_name, proxy.slot)
             return running
 
     def cancel(self, job_id: str) -> JobProxy | None:
@@ -221,10 +225,11 @@ class Holdings:
     def held(self) -> dict[str, int]:
         """Ids and tokens of every delivery this process still answers for."""
         with self._lock:
-            held = {proxy.job.id: proxy.job.token for proxy in (*self._running.values(), *self._ahead)}
+            held = dict[str, int]()
             for outbox in self._outboxes.values():
                 held |= outbox.tokens()
-            return held
+            # Of two deliveries of a job the one that runs is the later.
+            return held | {p.job.id: p.job.token for p in (*self._running.values(), *self._ahead)}
 
     def open_queues(self, shard: str = MAIN) -> list[str]:
         """Queues of a shard of which this process could start a job now."""
@@ -257,6 +262,11 @@ class Holdings:
     @property
     def running(self) -> int:
         return len(self._running)
+
+    @property
+    def jobs_running(self) -> list[JobProxy]:
+        with self._lock:
+            return list(self._running.values())
 
     @property
     def ahead(self) -> int:
@@ -299,14 +309,14 @@ class Holdings:
                 return proxy
         return None
 
-    def _keep_apart(self, arrived: JobProxy) -> None:
+    def _keep_apart(self, arrived: JobProxy, shard: str) -> None:
         """The last arrival is a suspect, or comes to one."""
         for old in [
             old for old in self._ahead if old.message_id == arrived.message_id and old is not arrived
         ]:
             self._let_go(old)  # its lease was lost, and this is the delivery that counts
         if self._solitude.job is None and not self._running and len(self._ahead) == 1:
-            self._solitude.began(arrived.message_id)
+            self._solitude.began(arrived.message_id, shard)
         else:
             self._hand_back([arrived])
 

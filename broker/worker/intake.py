@@ -15,7 +15,8 @@ logger = logging.getLogger(__name__)
 
 #: A job whose actor this release does not know waits this long for a worker that does …
 UNKNOWN_ACTOR_DELAY_MS = 3_000
-#: … and is dead-lettered when this process has met it for so long and no live worker knows the actor.
+#: … and is dead-lettered when this process has met it for so long without a live worker that knows the
+#: actor: a rolling deploy restarts that one too.
 UNKNOWN_ACTOR_S = 60.0
 #: How often the registry is asked for one, in seconds.
 ASK_EVERY_S = 10.0
@@ -62,12 +63,17 @@ class Intake:
         return Verdict(job.id, job.token, Outcome.FAILED, record=record, dead_letter=dead_letter)
 
     def _known_elsewhere(self, job: FetchedJob) -> bool:
-        """Whether a worker may yet take it: for a minute, and while one is there that knows the actor."""
+        """Whether a worker may yet take it: while one is there that knows the actor, and a minute longer."""
         if len(self._met) > MOST_STRANGERS:
             self._met.clear()  # a flood of them: begin counting again rather than grow
         now = time.monotonic()
-        if now - self._met.setdefault(job.id, now) < UNKNOWN_ACTOR_S:
+        if self._knows_one(job, now):
+            self._met[job.id] = now  # it may be restarted the next moment, and is waited for then
             return True
+        return now - self._met.setdefault(job.id, now) < UNKNOWN_ACTOR_S
+
+    def _knows_one(self, job: FetchedJob, now: float) -> bool:
+        """Whether such a worker is in the registry; also while that cannot be asked."""
         if now >= self._ask_at:
             self._ask_at = now + ASK_EVERY_S
             try:

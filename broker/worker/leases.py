@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from broker.worker.alarm import StopAlarm
 from broker.worker.ledger import Ledger
 from broker.worker.renewer import GOODBYE
 from jobs.errors import CallboardError
@@ -34,7 +35,7 @@ EXIT_BROKEN = 70
 
 class LeaseKeeper(threading.Thread):
     """`services` are the threads that must live, each with a `beat` time. The helper is told `lease`
-    and what `address` says of the store when it is started, and inherits `ledger`."""
+    and what `address` says of the store when it is started, and inherits `ledger` and the `alarm`."""
 
     def __init__(
         self,
@@ -44,12 +45,15 @@ class LeaseKeeper(threading.Thread):
         end_process: Callable[[int], None] = os._exit,
         *,
         ledger: Ledger | None = None,
+        alarm: StopAlarm | None = None,
     ) -> None:
         super().__init__(name="callboard-leases", daemon=True)
         self._address = address
         self._lease = dict(lease)
         self._services = services
         self._ledger = ledger
+        self._alarm = alarm
+        self._end_at: float | None = None
         self._end_process = end_process
         self._stopped = threading.Event()
         self._winding_down = False
@@ -74,6 +78,10 @@ class LeaseKeeper(threading.Thread):
             if helper is not None:
                 _close(helper)
 
+    def end_by(self, when: float) -> None:
+        """Let the helper end this process at a monotonic time if it is there still."""
+        self._end_at = when
+
     def wind_down(self) -> None:
         """The services are about to end on purpose; the lease is kept until `stop`."""
         self._winding_down = True
@@ -89,21 +97,26 @@ class LeaseKeeper(threading.Thread):
         self._end_process(EXIT_BROKEN)
 
     def _fault(self) -> str | None:
+        if self._winding_down:
+            return None
         if not threading.main_thread().is_alive():
             # A second stop signal ends Dramatiq's main thread, and the interpreter then waits for ever.
             return "The main thread has ended"
-        if self._winding_down:
-            return None
         now = time.monotonic()
         for name, thread in self._services().items():
-            if not thread.is_alive():
+            if not thread.is_alive() and self._is_missed(name):
                 return f"The {name} thread is dead"
             if now - getattr(thread, "beat", now) > WEDGED_S:
                 return f"The {name} thread has not moved for {WEDGED_S:.0f} s"
         return None
 
+    def _is_missed(self, name: str) -> bool:
+        # It may have ended on purpose since its name was asked for.
+        return not self._winding_down and name in self._services()
+
     def _feed(self) -> None:
         if self._helper is not None and self._helper.poll() is not None:
+            logger.warning("The lease helper ended (exit code %d); it is started again.", self._helper.poll())
             _close(self._helper)
             self._helper = None
         if self._helper is None:
@@ -118,12 +131,15 @@ class LeaseKeeper(threading.Thread):
             self._helper = None
 
     def _start_helper(self) -> subprocess.Popen[bytes]:
-        shared = () if self._ledger is None else (self._ledger.descriptor,)
+        ledger, alarm = self._ledger, self._alarm
+        shared = [one.descriptor for one in (ledger, alarm) if one is not None]
         told = {
             **self._lease,
             **self._address(),
             "parent": os.getpid(),
-            "ledger": shared[0] if shared else None,
+            "ledger": None if ledger is None else ledger.descriptor,
+            "signals": None if alarm is None else alarm.descriptor,
+            "end_in_s": None if self._end_at is None else self._end_at - time.monotonic(),
         }
         helper = subprocess.Popen(
             [sys.executable, "-m", "broker.worker.renewer"],

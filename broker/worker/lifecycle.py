@@ -1,20 +1,17 @@
 """The life of a worker process, under the unmodified `dramatiq` command.
 
 It is a middleware only to hear of boot, of runs and of shutdown. It makes the process's threads (for each
-shard an exchange, a listener, signals and relays; one lease keeper) and ends them in the order that loses
-nothing.
+shard an exchange, a listener, signals and relays; one lease keeper); `stop` ends them.
 """
 
 import logging
-import multiprocessing
 import os
 import socket
-import sys
 import threading
-import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dramatiq
@@ -23,19 +20,21 @@ from dramatiq.broker import MessageProxy
 
 from broker.logs import JobLog, keep_arguments_out
 from broker.proxy import JobProxy
+from broker.worker.alarm import StopAlarm
 from broker.worker.chores import Chores
 from broker.worker.consumer import QueueConsumer
 from broker.worker.exchange import MOST_VERDICTS, Exchange
 from broker.worker.holdings import Holdings
 from broker.worker.intake import Intake
 from broker.worker.interrupts import begin, guard
-from broker.worker.leases import STOP_S, WEDGED_S, LeaseKeeper
+from broker.worker.leases import WEDGED_S, LeaseKeeper
 from broker.worker.ledger import Ledger
 from broker.worker.pace import MOST_AHEAD
 from broker.worker.registry import Identity
 from broker.worker.relay import Relay
-from broker.worker.side import LAST_SEND_S, LEAVE_S, Side, end_all
-from broker.worker.verdicts import verdict_of
+from broker.worker.side import Side
+from broker.worker.stop import END_S, Stop, by_command
+from broker.worker.verdicts import failed, verdict_of
 from jobs.events import EventSink
 from jobs.model import Retention
 from jobs.rules import QueueRules, RulesOf, same_rules_for_all
@@ -45,11 +44,6 @@ if TYPE_CHECKING:
     from broker.broker import CallboardBroker
 
 logger = logging.getLogger(__name__)
-
-#: From `stop_s` to the end of the process under Dramatiq's command, whatever hangs: the last verdicts,
-#: leaving, and the lease helper, each with its own limit, and a second. Together with the second that the
-#: command may take to see its signal, and 50 s for the jobs, that is under a minute.
-END_S = LAST_SEND_S + LEAVE_S + STOP_S + 1.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +81,8 @@ class Lifecycle(dramatiq.Middleware):
         self._holdings: Holdings | None = None
         self._sides: dict[str, Side] = {}
         self._exchanges: dict[str, Exchange] = {}  # by queue
-        self._keeper: LeaseKeeper | None = None
+        self._alarm: StopAlarm | None = None
+        self._stop: Stop | None = None
         self._log = JobLog()
 
     @property
@@ -97,7 +92,9 @@ class Lifecycle(dramatiq.Middleware):
 
     def consumer(self, queue: str, timeout_s: float) -> QueueConsumer:
         """A consumer for Dramatiq; the queue is served from its first turn on."""
-        return QueueConsumer(queue, timeout_s, self._stopped, self._serve, self._settle)
+        # A run that outlives its Worker is settled where it came from, not through the next Worker's.
+        settle = partial(self._settle, self._exchanges)
+        return QueueConsumer(queue, timeout_s, self._stopped, self._serve, settle)
 
     # Runs
 
@@ -192,16 +189,41 @@ class Lifecycle(dramatiq.Middleware):
     def after_worker_boot(self, broker: dramatiq.Broker, worker: Worker) -> None:
         for side in self._sides.values():
             side.start()
+        keeper = None
         if self._process.lease is not None:
-            services = {name: t for side in self._sides.values() for name, t in side.services.items()}
+            of_sides = {name: t for side in self._sides.values() for name, t in side.services.items()}
             lease = {
                 "owner": next(iter(self._sides.values())).exchange.owner,
                 "lease_ms": self._process.lease_ms,
                 "wedged_s": WEDGED_S,
                 "max_lost": self._process.max_lost,
+                "stop_s": self._process.stop_s + END_S,
             }
-            self._keeper = LeaseKeeper(self._process.lease, lease, lambda: services, ledger=self._ledger)
-            self._keeper.start()
+            keeper = LeaseKeeper(
+                self._process.lease,
+                lease,
+                lambda: of_sides | self._services(worker),
+                ledger=self._ledger,
+                alarm=self._set_alarm() if by_command() else None,
+            )
+            keeper.start()
+        assert self._holdings is not None
+        self._stop = Stop(self._holdings, list(self._sides.values()), keeper, self._process.stop_s)
+
+    def _services(self, worker: Worker) -> dict[str, threading.Thread]:
+        """Of the worker and of middleware that has such; those of the sides are known from the start."""
+        services: dict[str, threading.Thread] = {}
+        for middleware in self._broker.middleware:
+            services |= getattr(middleware, "services", {})
+        if not self._stopped.is_set():
+            services |= {f"worker-{number}": thread for number, thread in enumerate(worker.workers)}
+        return services
+
+    def _set_alarm(self) -> StopAlarm | None:
+        if self._alarm is None:
+            alarm = StopAlarm()
+            self._alarm = alarm if alarm.set() else None
+        return self._alarm
 
     # Between Dramatiq and the exchange
 
@@ -216,52 +238,27 @@ class Lifecycle(dramatiq.Middleware):
         assert self._worker is not None
         self._worker.consumers[proxy.queue_name].handle_message(proxy)
 
-    def _settle(self, proxy: JobProxy) -> None:
-        verdict = verdict_of(proxy, self._process.rules_of(proxy.queue_name))
-        self._log.settled(proxy, verdict)
-        self._exchanges[proxy.queue_name].finished(proxy, verdict)
+    def _settle(self, exchanges: Mapping[str, Exchange], proxy: JobProxy) -> None:
+        rules, verdict = self._process.rules_of(proxy.queue_name), None
+        try:
+            verdict = verdict_of(proxy, rules)
+            self._log.settled(proxy, verdict)
+        except Exception as error:  # noqa: BLE001
+            # Without a verdict the job would stay active for as long as this process lives.
+            verdict = verdict or failed(proxy, rules, error, again=True)
+            logger.error("%s could not be settled as it should: %s", proxy, type(error).__name__)
+        exchanges[proxy.queue_name].finished(proxy, verdict)
 
     # Stop
 
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: Worker) -> None:
         """Hand back what was not started at once; give what runs until `stop_s`."""
-        for side in self._sides.values():
-            side.exchange.stop_fetching()
         self._stopped.set()
-        threading.Thread(target=self._stop_in_time, name="callboard-stop", daemon=True).start()
-
-    def _stop_in_time(self) -> None:
-        holdings, deadline = self._holdings, time.monotonic() + self._process.stop_s
-        assert holdings is not None
-        by_command = "dramatiq.cli" in sys.modules and multiprocessing.parent_process() is not None
-        while self._worker is not None and time.monotonic() < deadline:
-            time.sleep(0.2)
-        if self._worker is not None and self._sides:
-            interrupted = holdings.interrupt_running()
-            logger.warning(
-                "%d jobs still ran after %.0f s and are handed back: %s",
-                len(interrupted),
-                self._process.stop_s,
-                ", ".join(map(str, interrupted)),
-            )
-            self._end_threads()
-        elif by_command:
-            while time.monotonic() < deadline + END_S:
-                time.sleep(0.2)
-        if by_command:
-            # The threads that still run cannot be ended. A program that runs a Worker of its own goes on.
-            os._exit(0)
+        if self._stop is not None:
+            self._stop.begin()
 
     def after_worker_shutdown(self, broker: dramatiq.Broker, worker: Worker) -> None:
-        if self._sides:
-            self._end_threads()
-        self._worker = None
-
-    def _end_threads(self) -> None:
-        sides, self._sides = self._sides, {}
-        if self._keeper is not None:
-            self._keeper.wind_down()
-        end_all(list(sides.values()))
-        if self._keeper is not None:
-            self._keeper.stop()
-            self._keeper = None
+        stop, self._stop = self._stop, None
+        self._worker, self._sides = None, {}
+        if stop is not None:
+            stop.worker_has_ended()

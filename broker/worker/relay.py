@@ -6,6 +6,7 @@ sink has stored it, so a database that is away for minutes loses nothing, and at
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from jobs.errors import CallboardError
@@ -37,6 +38,7 @@ class Relay(threading.Thread):
         super().__init__(name=f"callboard-{name or reader}", daemon=True)
         #: Events that were written to the stream but not to the sink yet, as last seen.
         self.lag = 0
+        self.beat = time.monotonic()
         self._store = store
         self._open_sink = open_sink
         self._sink: EventSink | None = None
@@ -52,6 +54,7 @@ class Relay(threading.Thread):
     def run(self) -> None:
         try_again = TRY_AGAIN_FIRST_S
         while not self._stopped.is_set():
+            self.beat = time.monotonic()
             try:
                 carried = self.carry(BLOCK_MS)
                 try_again = TRY_AGAIN_FIRST_S

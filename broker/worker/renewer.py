@@ -2,12 +2,14 @@
 
 It renews the worker's lease in every shard while the worker lives, and is its executor when it is killed:
 what by the ledger had not started goes back unspent, and the rest is reclaimed at once instead of after
-the lease. Where the helper dies too (the host is gone), the lease runs out and any worker reclaims.
+the lease. Where the helper dies too (the host is gone), the lease runs out and any worker reclaims. A worker
+that has not ended in time after its stop signal it kills itself: a job may hold the interpreter lock.
 
 Reads one line of JSON (see `leases`) and then beats from standard input; GOODBYE is a stop on purpose.
 """
 
 import json
+import math
 import os
 import select
 import signal
@@ -20,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from broker.redis.topology import Topology
+from broker.worker.alarm import STOP_SIGNALS
 from broker.worker.ledger import read_started
 from jobs.errors import CallboardError
 from jobs.model import Outcome, Verdict
@@ -83,14 +86,23 @@ class Renewal(threading.Thread):
 
 
 def _accompany(renewals: Sequence[Renewal], told: dict[str, Any], parent: int) -> bool:
-    """Renew until the parent is gone (True) or says goodbye (False)."""
+    """Renew until the parent is gone (True) or says goodbye (False).
+
+    False too when a renewal has died of an error that nobody foresaw: the parent starts another helper.
+    """
     pause = told["lease_ms"] / 1000 / RENEWALS
     last_beat = last_renewal = time.monotonic()
+    beats_from, limit = sys.stdin.fileno(), StopLimit(told)
     while os.getppid() == parent:
-        readable, _, _ = select.select([sys.stdin.fileno()], [], [], pause / 2)
+        wait = max(0.0, min(pause / 2, limit.end_at - time.monotonic()))
+        readable, _, _ = select.select([beats_from, *limit.sources], [], [], wait)
         now = time.monotonic()
-        if readable:
-            beats = os.read(sys.stdin.fileno(), 4096)
+        if limit.passed(readable, now):
+            os.kill(parent, signal.SIGKILL)
+        if not all(renewal.is_alive() for renewal in renewals):
+            return False
+        if beats_from in readable:
+            beats = os.read(beats_from, 4096)
             if GOODBYE in beats:
                 return False
             if not beats:
@@ -101,6 +113,30 @@ def _accompany(renewals: Sequence[Renewal], told: dict[str, Any], parent: int) -
             for renewal in renewals:
                 renewal.due.set()
     return True
+
+
+class StopLimit:
+    """When the parent must have ended: some time after a stop signal, of which `told["signals"]` tells."""
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        in_s = told.get("end_in_s")
+        self.end_at = math.inf if in_s is None else time.monotonic() + in_s
+        self.sources = [] if told.get("signals") is None else [told["signals"]]
+        self._stop_s = told.get("stop_s", math.inf)
+
+    def passed(self, readable: Sequence[int], now: float) -> bool:
+        for source in self.sources:
+            if source in readable:
+                signals = os.read(source, 4096)
+                if not signals:
+                    self.sources = []  # nobody has the other end any more
+                elif STOP_SIGNALS.intersection(signals):
+                    self.end_at = min(self.end_at, now + self._stop_s)
+        if now < self.end_at:
+            return False
+        self.end_at = math.inf
+        sys.stderr.write("The worker did not end in time after its stop signal and is killed.\n")
+        return True
 
 
 def _orphaned(parent: int) -> bool:

@@ -1,23 +1,25 @@
 """A job whose worker died before runs alone, so that no neighbour dies with it once more.
 
-The store gives such a suspect only to a process that holds nothing. Where it has found none it says
-`suspect` to one: that one lets its jobs end, fetches nothing meanwhile, and asks again when it is empty.
-Until the suspect's outcome is stored nothing else is fetched. Used by `holdings` under its lock.
+The store gives such a suspect only to a process that holds nothing, and says `suspect` to one that shall
+become empty. That one lets its jobs end, however long they take, and starts nothing meanwhile; now and then
+it asks whether it is still needed, because an empty process may have come and taken the suspect. Until the
+suspect's outcome is stored nothing else is fetched; then the next one, if there is one. Used by `holdings`
+under its lock.
 """
 
-#: A process whose jobs run longer than this, in seconds, gives up its turn. The store has passed it on
-#: after 30 s by its own clock.
-TURN_S = 31.0
+#: A process that becomes empty asks so often, in seconds, whether it still shall. The store takes one that
+#: it has not heard of for 10 s for gone.
+ASK_EVERY_S = 2.0
 
 
 class Solitude:
-    __slots__ = ("_shard", "_until", "job")
+    __slots__ = ("_ask_at", "_shard", "job")
 
     def __init__(self) -> None:
         #: The suspect that runs here or whose outcome is not stored yet.
         self.job: str | None = None
         self._shard: str | None = None  # the shard that has a suspect for us
-        self._until = 0.0
+        self._ask_at = 0.0
 
     @property
     def sought(self) -> bool:
@@ -27,13 +29,14 @@ class Solitude:
     def heard(self, shard: str, suspect: bool, now: float) -> None:
         """The store's answer to a fetch: a suspect waits for this process to be empty, or not any more."""
         if suspect:
-            if self._shard is None:
-                self._shard, self._until = shard, now + TURN_S
+            if self._shard in (None, shard):
+                self._shard, self._ask_at = shard, now + ASK_EVERY_S
         elif self._shard == shard:
             self._shard = None
 
-    def began(self, job_id: str) -> None:
-        self.job = job_id
+    def began(self, job_id: str, shard: str) -> None:
+        """A suspect runs here; the next one may follow it."""
+        self.job, self._shard = job_id, shard
 
     def stored(self, job_ids: set[str]) -> None:
         """The store has these outcomes."""
@@ -46,7 +49,4 @@ class Solitude:
             return True
         if self._shard is None:
             return False
-        if now >= self._until:
-            self._shard = None
-            return False
-        return not (empty and shard == self._shard)
+        return shard != self._shard or not (empty or now >= self._ask_at)

@@ -6,6 +6,7 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
 from control.service import (
+    AuditReports,
     DeadLetters,
     EffectiveRules,
     JobActions,
@@ -25,6 +26,10 @@ bearer = Security(HTTPBearer(auto_error=False, description="the key that the fir
 
 #: Who did it, in the journal: there is one key for all callers.
 CALLER = "api"
+
+
+def _reports(request: Request) -> AuditReports:
+    return AuditReports(_app(request), CALLER)
 
 
 def _jobs(request: Request) -> JobService:
@@ -63,6 +68,7 @@ def _app(request: Request) -> "App":
     return cast("App", request.app.state.app)
 
 
+Reports = Annotated[AuditReports, Depends(_reports)]
 Jobs = Annotated[JobService, Depends(_jobs)]
 JobVerbs = Annotated[JobActions, Depends(_job_actions)]
 Queues = Annotated[QueueService, Depends(_queues)]

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from starlette.responses import JSONResponse, Response
 
 from control.api import (
+    audit,
     dead_letters,
     docs,
     health,
@@ -18,9 +19,12 @@ from control.api import (
     workers,
 )
 from control.api.faults import answer_faults
-from control.api.guard import Guard
+from control.api.guard import PROTECTED, Guard
 from control.api.keys import KeyFile
+from control.api.metrics import PATH as METRICS
+from control.api.metrics import add_metrics
 from control.api.openapi import describe
+from control.api.tracing import TracedRequests
 
 BODY_SLACK = 65_536  # bytes for options and escapes around a payload at its own limit
 
@@ -44,14 +48,27 @@ def create_api(app: "App") -> FastAPI:
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        # Its own spans hold the query, and its log records what exceptions say; see `TracedRequests`.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     api.state.app = app
-    for part in (health, jobs, job_actions, dead_letters, queues, queue_actions, rules, tenants, workers):
+    parts = (audit, health, jobs, job_actions, dead_letters, queues, queue_actions, rules, tenants, workers)
+    for part in parts:
         api.include_router(part.router)
     answer_faults(api)
     # Twice the payload: escapes may double what the payload limit counts.
     limit = 2 * settings.payload.max_bytes + BODY_SLACK
-    api.add_middleware(Guard, matches=KeyFile(settings.home).matches, max_body=limit)
+    if settings.telemetry.metrics_api != "off":
+        add_metrics(api, app)
+    if app.instruments.traces:
+        api.add_middleware(TracedRequests, open_tracing=app.instruments.tracing)
+    open_metrics = settings.telemetry.metrics_api == "open"
+    api.add_middleware(
+        Guard,
+        matches=KeyFile(settings.home).matches,
+        max_body=limit,
+        protected=(PROTECTED,) if open_metrics else (PROTECTED, METRICS),
+    )
     if settings.api.docs:
         _serve_documentation(api, app)
     return api

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
 
-from control.service.errors import NotConfirmed, NotPossible, UnknownWorker
+from control.service.errors import NotAllowed, NotConfirmed, NotPossible, UnknownWorker
 from database.errors import DatabaseOutdated, DatabaseUnavailable
 from jobs.errors import (
     CallboardError,
@@ -72,6 +72,7 @@ OF_OURS: Sequence[tuple[type[CallboardError], ApiError]] = (
     (UnknownQueue, ApiError(404, "unknown_queue")),
     (UnknownActor, ApiError(404, "unknown_actor")),
     (UnknownWorker, ApiError(404, "unknown_worker")),
+    (NotAllowed, ApiError(403, "forbidden")),
     (JobIdTaken, ApiError(409, "taken")),
     (NotPossible, ApiError(409, "not_possible")),
     (NotConfirmed, ApiError(422, "not_confirmed")),
@@ -98,6 +99,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 _MEANINGS = {
     400: "The body is not JSON.",
     401: "The bearer key is missing or wrong.",
+    403: "This key may not see or do that.",
     404: "There is no such thing (job, queue, actor, worker); the message names the nearest one.",
     409: "A taken `jobId`, or a job in a state in which this cannot be done to it.",
     413: "The body or the job's data is over the size limit.",

@@ -29,10 +29,20 @@ SECURITY_HEADERS = {
 
 
 class Guard:
-    """ASGI middleware. `matches` tells whether a bearer key is right; `max_body` is in bytes."""
+    """ASGI middleware. `matches` tells whether a bearer key is right; `max_body` is in bytes.
 
-    def __init__(self, app: ASGIApp, matches: Callable[[str], bool], max_body: int) -> None:
+    What begins like one of `protected` needs a key.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        matches: Callable[[str], bool],
+        max_body: int,
+        protected: tuple[str, ...] = (PROTECTED,),
+    ) -> None:
         self.app = app
+        self.protected = protected
         self.matches = matches
         self.max_body = max_body
 
@@ -78,7 +88,7 @@ class Guard:
 
     async def _refuse(self, scope: Scope) -> Response | None:
         """The answer for a request without the right key, or None."""
-        if not scope["path"].startswith(PROTECTED):
+        if not scope["path"].startswith(self.protected):
             return None
         scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not key:

@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 from control.api.keys import KeyFile
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 STOP_SECONDS = 10  # uvicorn waits for ever without one (DESIGN section 7, HTTP)
 BACKLOG = 512
+RESTORE_EVERY_S = 15.0
 
 
 class AddressTaken(CallboardError):
@@ -34,22 +36,38 @@ def serve(app: "App") -> None:
             sys.stdout.write(f"API key (shown only now): {key}\n")
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
         logging.getLogger("callboard.api").info("listening on %s", api_url(host, port))
-        _restore_rules(app)
-        server_of(app).run(sockets=[listener])
+        problem = _restore_rules(app)
+        ended = threading.Event()
+        threading.Thread(target=keep_rules_restored, args=(app, ended, problem), daemon=True).start()
+        try:
+            server_of(app).run(sockets=[listener])
+        finally:
+            ended.set()
 
 
-def _restore_rules(app: "App") -> None:
-    """Give a new job store the pauses and limits that the database keeps. The API serves in any case."""
+def keep_rules_restored(
+    app: "App", ended: threading.Event, problem: str = "", every_s: float = RESTORE_EVERY_S
+) -> None:
+    """Until `ended`, look whether the job store has lost its data, as after a restart without persistence."""
+    while not ended.wait(every_s):
+        problem = _restore_rules(app, problem)
+
+
+def _restore_rules(app: "App", told: str = "") -> str:
+    """Give a new job store the pauses and limits that the database keeps. The API serves in any case. Returns
+    what went wrong; `told` is what was logged of that before."""
     from control.service.kept import KeptRules
 
     log = logging.getLogger("callboard.api")
     try:
         restored = KeptRules(app, "api").restore_if_new()
     except CallboardError as error:
-        log.warning("pauses and limits were not restored: %s", error)
-    else:
-        if restored:
-            log.info("the job store is new; pauses and limits restored: %d", restored)
+        if str(error) != told:
+            log.warning("pauses and limits were not restored: %s", error)
+        return str(error)
+    if restored:
+        log.info("the job store is new; pauses and limits restored: %d", restored)
+    return ""
 
 
 def server_of(app: "App") -> "uvicorn.Server":

@@ -21,7 +21,14 @@ def key_group() -> None:
 @key_app.command()
 def rotate() -> None:
     """Make a new key and show it once. The old one is refused from now on."""
+    from actors.composition import compose
     from control.api.keys import KeyFile
-    from settings import load_settings
+    from control.cli.operator import operator
+    from control.service.journal import acting, record
 
-    typer.echo(KeyFile(load_settings().home).rotate())
+    app = compose()
+    by = operator(app.settings.home)
+    with acting(app, by, "api-key.rotate"):
+        key = KeyFile(app.settings.home).rotate()
+    record(by, "api-key.rotate")
+    typer.echo(key)

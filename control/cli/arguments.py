@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from control.service.names import python_names
 from control.service.new_job import JobOptions
-from control.service.requests import Changes, CleanRequest, DeadLetterFilter, Strict
+from control.service.requests import AuditRange, Changes, CleanRequest, DeadLetterFilter, Strict
 from jobs.errors import InvalidPayload
 
 C = TypeVar("C", bound=Changes)
@@ -94,6 +94,20 @@ def read_clean(state: str, older_than: str, keep: int) -> CleanRequest:
     """Which jobs shall go. Raises InvalidPayload."""
     age = _milliseconds("older-than", older_than)
     return _checked(CleanRequest, {"state": state, "olderThanMs": age, "keep": keep})
+
+
+def read_range(*, since: str | None, until: str | None, tenant: str | None, queue: str | None) -> AuditRange:
+    """Which attempts a report is about. Raises InvalidPayload."""
+    moments = {"since": since, "until": until}
+    read: dict[str, Any] = {
+        name: read_moment(name, text) for name, text in moments.items() if text is not None
+    }
+    return _checked(AuditRange, {**read, "tenantId": tenant, "queue": queue})
+
+
+def read_age(option: str, text: str) -> timedelta:
+    """A span such as 90d. Raises InvalidPayload, which names the option."""
+    return timedelta(milliseconds=_milliseconds(option, text))
 
 
 def _checked(kind: type[S], values: Mapping[str, Any]) -> S:

@@ -4,6 +4,7 @@ import typer
 
 from control.cli import (
     api,
+    audit,
     config,
     demo,
     doctor,
@@ -13,6 +14,7 @@ from control.cli import (
     limits,
     migrate,
     queues,
+    reports,
     up,
     workers,
 )
@@ -42,6 +44,10 @@ queues.app.command("set")(limits.change)
 queues.app.command("restore")(limits.restore)
 app.add_typer(limits.tenants, name="tenants")
 app.add_typer(workers.app, name="workers")
+app.add_typer(reports.app, name="audit")
+reports.app.command("actions")(audit.actions)
+reports.app.command("clean")(audit.clean)
+reports.app.command("verify")(audit.verify)
 app.add_typer(config.app, name="config")
 app.add_typer(health.app, name="health")
 app.add_typer(api.key_app, name="api-key")

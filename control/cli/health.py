@@ -31,6 +31,21 @@ def api() -> None:
 
 
 @app.command()
+def audit() -> None:
+    """Whether the rows of the audit keep up with the jobs."""
+    from actors.composition import compose
+    from control.service.checks.audit import lag
+    from jobs.errors import CallboardError
+
+    found = lag(compose())
+    if found is None:
+        raise CallboardError("the job store does not answer, so nobody knows how far the audit is behind")
+    if found.status == "problem":
+        raise CallboardError(f"{found.text}: {found.mend}")
+    typer.echo(found.text)
+
+
+@app.command()
 def worker() -> None:
     """Whether a worker of this host keeps its lease in Redis."""
     import socket

@@ -1,5 +1,6 @@
 """Every rule of the control room, once. API, CLI and dashboard are thin faces of it."""
 
+from control.service.audit_reports import AuditReports
 from control.service.dead_letters import DeadLetters
 from control.service.effective import EffectiveRules
 from control.service.job_actions import JobActions
@@ -30,6 +31,7 @@ from control.service.views import (
 from control.service.workers import WorkerService
 
 __all__ = [
+    "AuditReports",
     "DeadLetters",
     "EffectiveRules",
     "JobActions",

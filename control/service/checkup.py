@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from control.service.checks import machine, servers
+from control.service.checks import audit, machine, servers, telemetry
 from control.service.checks.finding import Finding, ok, problem
 from settings import Settings, SettingsError, load_settings
 
@@ -24,6 +24,7 @@ def examine() -> Iterator[Finding]:
     yield ok("settings", "valid")
     yield from machine.folders(settings)
     yield machine.api_port(settings)
+    yield from telemetry.telemetry(settings)
     app = _application()
     if isinstance(app, Finding):
         yield app
@@ -33,6 +34,8 @@ def examine() -> Iterator[Finding]:
     yield from servers.stray_queues(app)
     yield servers.database(app)
     yield from servers.changed_rules(app)
+    if (behind := audit.lag(app)) is not None:
+        yield behind
 
 
 def _settings() -> Settings | Finding:

@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from control.service.dead_letter_pages import FIRST, Cursor, Match, Page, pages
-from control.service.journal import record
+from control.service.journal import Deed, acting, record
 from control.service.operator_views import Retried
 from control.service.reading import error_type
 from control.service.requests import Chunks, DeadLetterFilter, RetryRequest
@@ -47,18 +48,30 @@ class DeadLetters:
         """Run again what fits and failed no later than `newest`, so that a job that fails anew meanwhile is
         not taken twice. Yields how many each page started; closing it ends the run after a page."""
         done = 0
-        try:
-            for page in self._pages(Match.of(self._app, wanted, newest)):
-                started = self._again(page.jobs)
-                done += started
-                yield started
-        finally:
-            self._note(wanted, done)
+        match = Match.of(self._app, wanted, newest)
+        with self._acting(wanted) as deed:
+            try:
+                for page in self._pages(match):
+                    started = self._again(page.jobs)
+                    done += started
+                    yield started
+            finally:
+                deed.count = done
+                self._note(wanted, done)
 
     def retry_page(self, request: RetryRequest) -> Retried:
         """Look at up to `limit` dead letters and run again what fits, unless it is a dry run."""
         cursor = Cursor.read(request.after) if request.after else FIRST._replace(newest=self._horizon())
         match = Match.of(self._app, request, cursor.newest)
+        if request.dry_run:
+            return self._retried(match, cursor, request)
+        with self._acting(request) as deed:
+            done = self._retried(match, cursor, request)
+            deed.count = done.retried
+        self._note(request, done.retried)
+        return done
+
+    def _retried(self, match: Match, cursor: Cursor, request: RetryRequest) -> Retried:
         looked = matched = retried = 0
         following = None
         for page in self._pages(match, cursor, request.limit):
@@ -66,8 +79,6 @@ class DeadLetters:
             matched += len(page.jobs)
             retried += 0 if request.dry_run else self._again(page.jobs)
             following = page.following
-        if not request.dry_run:
-            self._note(request, retried)
         return Retried(
             looked=looked, matched=matched, retried=retried, next=following.write() if following else None
         )
@@ -83,8 +94,25 @@ class DeadLetters:
         return max((worker.lease_until for worker in self._app.store.workers()), default=None)
 
     def _again(self, jobs: Sequence[Job]) -> int:
-        return sum(self._app.store.retry_dead([job.id for job in jobs])) if jobs else 0
+        if not jobs:
+            return 0
+        # None that has run and failed once more since it was read, also when this call is repeated.
+        seen = max(job.finished_at or 0 for job in jobs)
+        return sum(self._app.store.retry_dead([job.id for job in jobs], ended_by=seen))
+
+    def _acting(self, wanted: DeadLetterFilter) -> AbstractContextManager[Deed]:
+        return acting(
+            self._app,
+            self._by,
+            "jobs.retry",
+            target=wanted.queue,
+            tenant=wanted.tenant_id,
+            parameters=_facts(wanted),
+        )
 
     def _note(self, wanted: DeadLetterFilter, retried: int) -> None:
-        facts = wanted.model_dump(include=set(DeadLetterFilter.model_fields), exclude_none=True)
-        record(self._by, "jobs.retry", retried=retried, **facts)
+        record(self._by, "jobs.retry", retried=retried, **_facts(wanted))
+
+
+def _facts(wanted: DeadLetterFilter) -> dict[str, Any]:
+    return wanted.model_dump(include=set(DeadLetterFilter.model_fields), exclude_none=True)

@@ -11,5 +11,9 @@ class NotConfirmed(CallboardError):
     """What cannot be undone was not confirmed with the name."""
 
 
+class NotAllowed(CallboardError):
+    """Whoever asks may not see or do this."""
+
+
 class UnknownWorker(CallboardError):
     """No living worker has this name."""

@@ -1,16 +1,25 @@
 """What an operator can do to jobs: start now, reorder, cancel, remove, run again."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
-from control.service.journal import record
+from control.service.journal import Deed, acting, record
 from control.service.names import possible_job_ids
 from control.service.operator_views import JobAnswer
 from control.service.requests import CHUNK
 from jobs.model import Cancelled
+from jobs.states import JobState
+from jobs.texts import printable
 
 if TYPE_CHECKING:
     from actors.composition import App
+
+#: Of more jobs nobody asks whose they are before something is done to them.
+LOOKED_AT = 20
+OTHER_HOLDS_ITS_KEY = (
+    "another job with its unique key has not ended; retry it after that, or remove the other"
+)
 
 _CANCELLED = {
     Cancelled.DONE: "job {id} is cancelled",
@@ -69,14 +78,17 @@ class JobActions:
             job_ids,
             "job {id} waits to run again",
             "only failed and cancelled jobs can be retried",
+            may_be=(JobState.FAILED, JobState.CANCELLED),
         )
 
     def cancel(self, job_ids: Sequence[str], reason: str = "") -> list[JobAnswer]:
         """Cancel jobs: those that have not started at once; of what runs the worker is told."""
-        ids = possible_job_ids(job_ids)
+        ids, reason = possible_job_ids(job_ids), printable(reason)
         found: dict[str, Cancelled] = {}
-        for chunk in _chunks(ids):
-            found |= zip(chunk, self._app.store.cancel(chunk, reason), strict=True)
+        with self._acting("job.cancel", ids, {}, reason) as deed:
+            for chunk in _chunks(ids):
+                found |= zip(chunk, self._app.store.cancel(chunk, reason), strict=True)
+                deed.count = sum(one in (Cancelled.DONE, Cancelled.SIGNALLED) for one in found.values())
         answers = []
         for job_id in job_ids:
             outcome = found.get(job_id, Cancelled.UNKNOWN)
@@ -94,12 +106,15 @@ class JobActions:
         job_ids: Sequence[str],
         success: str,
         refusal: str,
+        may_be: Collection[JobState] = (),
         **facts: object,
     ) -> list[JobAnswer]:
         ids = possible_job_ids(job_ids)
         done: dict[str, bool] = {}
-        for chunk in _chunks(ids):
-            done |= zip(chunk, verb(chunk), strict=True)
+        with self._acting(f"job.{action}", ids, facts) as deed:
+            for chunk in _chunks(ids):
+                done |= zip(chunk, verb(chunk), strict=True)
+                deed.count = sum(done.values())
         answers = []
         for job_id in job_ids:
             if done.get(job_id, False):
@@ -107,14 +122,35 @@ class JobActions:
                 message = success.format(id=repr(job_id))
                 answers.append(JobAnswer(id=job_id, done=True, outcome="done", message=message))
             else:
-                answers.append(self._refused(job_id, refusal, known=job_id in done))
+                answers.append(self._refused(job_id, refusal, may_be, known=job_id in done))
         return answers
 
-    def _refused(self, job_id: str, refusal: str, *, known: bool) -> JobAnswer:
+    def _acting(
+        self, action: str, ids: Sequence[str], facts: Mapping[str, object], reason: str = ""
+    ) -> AbstractContextManager[Deed]:
+        if not ids:
+            return nullcontext(Deed())  # no job can have such an id, so nothing is done
+        target = ids[0] if len(ids) == 1 else None
+        tenant = self._tenant(ids) or None
+        told = {"jobs": list(ids), **facts}
+        return acting(
+            self._app, self._by, action, target=target, tenant=tenant, reason=reason, parameters=told
+        )
+
+    def _tenant(self, ids: Sequence[str]) -> str:
+        """Whose jobs they are, when they are few and of one tenant."""
+        if len(ids) > LOOKED_AT:
+            return ""
+        found = [job.lane for job in map(self._app.store.get, ids) if job]
+        return found[0] if found and len(set(found)) == 1 else ""
+
+    def _refused(self, job_id: str, refusal: str, may_be: Collection[JobState], *, known: bool) -> JobAnswer:
         job = self._app.store.get(job_id) if known else None
         if job is None:
             message = _CANCELLED[Cancelled.UNKNOWN].format(id=repr(job_id[:128]))
             return JobAnswer(id=job_id, done=False, outcome="unknown", message=message)
+        if job.state in may_be:
+            refusal = OTHER_HOLDS_ITS_KEY
         message = f"job {job_id!r} is {job.state}; {refusal}"
         return JobAnswer(id=job_id, done=False, outcome="refused", message=message)
 

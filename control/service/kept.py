@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from control.service.effective import as_text
-from control.service.journal import record
+from control.service.journal import acting, record
 from jobs.model import Scope
 
 if TYPE_CHECKING:
@@ -50,9 +50,13 @@ class KeptRules:
         by_scope: dict[Scope, dict[str, object]] = {}
         for one in differences:
             by_scope.setdefault(one.scope, {})[one.name] = one.kept
-        for scope, changes in by_scope.items():
-            self._app.store.adjust(scope, changes)
         if differences:
+            queues = sorted({scope.queue for scope in by_scope})
+            with acting(self._app, self._by, "rules.restore", parameters={"queues": queues}) as deed:
+                deed.count = 0
+                for scope, changes in by_scope.items():
+                    self._app.store.adjust(scope, changes)
+                    deed.count += len(changes)
             record(self._by, "rules.restore", rules=len(differences))
         return len(differences)
 

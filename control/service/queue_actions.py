@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from control.service.errors import NotConfirmed
-from control.service.journal import record
+from control.service.journal import acting, record
 from control.service.names import one_queue
 from control.service.operator_views import Removal
 from control.service.requests import CHUNK, Chunks, CleanRequest, DrainRequest, ObliterateRequest
@@ -60,9 +60,9 @@ class QueueActions:
         return _removal(self._name(queue), chunks, request.limit)
 
     def obliterate_all(self, queue: str, confirm: str, limit: int | None = None) -> Chunks:
-        """The same in chunks, up to `limit`; with the last one its changed rules go too.
+        """The same in chunks, up to `limit`; when no job is left its changed rules go too.
 
-        A dead letter whose audit row is not stored yet stays.
+        What runs stays, and a dead letter whose audit row is not stored yet.
         """
         name = self._name(queue)
         if confirm != name:
@@ -84,6 +84,9 @@ class QueueActions:
     def _forget_rules(self, queue: str) -> None:
         from database.adjustments import Adjustments
 
+        (left,) = self._app.store.stats([queue])
+        if left.active or left.failed or left.waiting or left.delayed:
+            return  # what is left still goes by them
         Adjustments(self._app.engine()).forget(queue)
         for scope, changes in self._app.store.adjustments().items():
             if scope.queue == queue:
@@ -93,15 +96,17 @@ class QueueActions:
         self, action: str, queue: str, step: Callable[[int], int], limit: int | None, **facts: object
     ) -> Chunks:
         done = 0
-        try:
-            while limit is None or done < limit:
-                removed = step(CHUNK if limit is None else min(CHUNK, limit - done))
-                if not removed:
-                    return
-                done += removed
-                yield removed
-        finally:
-            record(self._by, action, queue=queue, removed=done, **facts)
+        with acting(self._app, self._by, action, target=queue, parameters={"limit": limit, **facts}) as deed:
+            try:
+                while limit is None or done < limit:
+                    removed = step(CHUNK if limit is None else min(CHUNK, limit - done))
+                    if not removed:
+                        return
+                    done += removed
+                    yield removed
+            finally:
+                deed.count = done
+                record(self._by, action, queue=queue, removed=done, **facts)
 
 
 def _removal(queue: str, chunks: Chunks, limit: int) -> Removal:

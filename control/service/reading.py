@@ -14,6 +14,9 @@ from jobs.states import JobState
 if TYPE_CHECKING:
     from actors.composition import App
 
+#: Shown instead of an argument that is marked Secret or PII.
+PRIVATE = "[private]"
+
 
 def job_view(app: "App", job: Job, sent: dramatiq.Message[Any] | None = None) -> JobView:
     """A job in S0's shape; `sent` is its message where the caller has it.
@@ -82,7 +85,19 @@ def _message(app: "App", job: Job) -> dramatiq.Message[Any] | None:
 
 
 def _arguments(app: "App", message: dramatiq.Message[Any]) -> dict[str, Any]:
-    """All arguments by name, those that were sent by position too."""
+    """All arguments by name, those that were sent by position too; what is marked private is not shown."""
+    given = _by_name(app, message)
+    if message.actor_name not in app.broker.actors:
+        return given
+    private = app.contract(message.actor_name).private
+    if private and "args" in given:
+        return dict.fromkeys(
+            given, PRIVATE
+        )  # no longer what its signature takes: nobody knows which is which
+    return {name: PRIVATE if name in private else value for name, value in given.items()}
+
+
+def _by_name(app: "App", message: dramatiq.Message[Any]) -> dict[str, Any]:
     actor = app.broker.actors.get(message.actor_name)
     if not message.args:
         return dict(message.kwargs)

@@ -167,3 +167,21 @@ def _store_value(value: Any) -> object:
         return value
     rate = parse_rate(value)
     return Rate(rate.count, rate.ms) if rate else 0
+
+
+class AuditRange(Strict):
+    """Which attempts a report is about, by when they ended. Each has a beginning of its own by default."""
+
+    since: Annotated[AwareDatetime, Field(strict=False)] | None = None
+    until: Annotated[AwareDatetime, Field(strict=False)] | None = Field(None, description="not included")
+    tenant_id: Tenant | None = None
+    queue: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+
+
+class AuditCleanRequest(Strict):
+    older_than_days: Annotated[float, Field(ge=1, le=36_500, strict=False)] | None = Field(
+        None, description="attempts stored longer ago; left out: as `audit.retention` says"
+    )
+    limit: Annotated[int, Field(ge=1, le=1_000_000, description="about how many rows at most")] = (
+        LARGEST_LIMIT
+    )

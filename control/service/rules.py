@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from control.service.effective import as_text
-from control.service.journal import record
+from control.service.journal import acting, record
+from control.service.kept import KeptRules
 from control.service.names import declared_queues, one_queue, operated_queues
 from control.service.operator_views import Paused
 from control.service.requests import LaneChanges, QueueChanges
-from jobs.errors import InvalidAdjustment
+from jobs.errors import CallboardError
 from jobs.model import Scope
 
 if TYPE_CHECKING:
@@ -69,18 +70,28 @@ class RuleActions:
         from database.adjustments import Adjustments
 
         self._app.store.ping()  # what the store cannot be told now is not kept as if it held
+        KeptRules(self._app, self._by).restore_if_new()  # with a change of its own it would not look new
         kept = Adjustments(self._app.engine())
-        for scope in scopes:
-            self._one(kept, scope, changes)
-            told = {name: _told(value) for name, value in changes.items() if name != "paused"}
-            record(self._by, action, queue=scope.queue, tenant=scope.lane, **told)
+        told = {name: _told(value) for name, value in changes.items() if name != "paused"}
+        queues = [scope.queue for scope in scopes]
+        target = queues[0] if len(queues) == 1 else None
+        lane = scopes[0].lane if scopes else None
+        with acting(
+            self._app, self._by, action, target=target, tenant=lane, parameters={"queues": queues, **told}
+        ) as deed:
+            deed.count = 0
+            for scope in scopes:
+                self._one(kept, scope, changes)
+                deed.count += 1
+                record(self._by, action, queue=scope.queue, tenant=scope.lane, **told)
 
     def _one(self, kept: "Adjustments", scope: Scope, changes: Mapping[str, object]) -> None:
         before = {one.name: one for one in kept.read(scope)}
         kept.write(scope, changes, self._by)
         try:
             self._app.store.adjust(scope, changes)
-        except InvalidAdjustment:
+        except CallboardError:
+            # Who is told that it failed must not find it done at the next start of the API.
             for name in changes:
                 old = before.get(name)
                 kept.write(scope, {name: old and old.value}, old.by if old else self._by)

@@ -1,6 +1,7 @@
 """All tables, one file a subject. Importing this package fills `Base.metadata`."""
 
 from database.models.adjustments import AdjustedRule
+from database.models.audit import AuditBatch, AuditChain, OperatorAction
 from database.models.base import Base
 from database.models.executions import JobExecution
 from database.models.mail import MailboxCursor, StoredMessage, SyncRun
@@ -9,10 +10,13 @@ from database.models.webhooks import DisabledEndpoint, WebhookDelivery
 
 __all__ = [
     "AdjustedRule",
+    "AuditBatch",
+    "AuditChain",
     "Base",
     "DisabledEndpoint",
     "JobExecution",
     "MailboxCursor",
+    "OperatorAction",
     "Report",
     "StoredMessage",
     "SyncRun",

@@ -2,14 +2,17 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Index, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Double, Index, LargeBinary, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from database.models.base import Base, RowId
 
 
 class JobExecution(Base):
-    """One attempt. The input is there only as a keyed digest, the stack without values."""
+    """One attempt. The input is there only sealed and as a keyed digest, the stack without values.
+
+    Rows are never changed: `audit_batches` holds a digest of each.
+    """
 
     __tablename__ = "job_executions"
     __table_args__ = (
@@ -47,3 +50,7 @@ class JobExecution(Base):
     input_digest: Mapped[str | None] = mapped_column(Text)
     reason: Mapped[str | None] = mapped_column(Text)
     recorded_at: Mapped[datetime]
+    inputs: Mapped[bytes | None] = mapped_column(LargeBinary)  # sealed; NULL where nothing seals
+    trace_id: Mapped[str | None] = mapped_column(Text)
+    cost: Mapped[float | None] = mapped_column(Double)
+    cost_unit: Mapped[str | None] = mapped_column(Text)

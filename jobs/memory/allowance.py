@@ -1,4 +1,4 @@
-"""How many jobs of a queue or a line may start now, under its pauses, rests, caps and rates."""
+"""How many jobs of a queue, a lane or a gate may start now, under its pauses, rests, caps and rates."""
 
 from typing import NamedTuple
 
@@ -27,41 +27,44 @@ def queue_allows(state: State, queue: str) -> Allowed:
     policies = state.policies
     share = policies.share(queue)
     name = share_limit(share) if share else queue_limit(queue)
-    return _allowed(state, [(name, policies.cap(queue))], [(name, policies.rate(queue))])
+    return _allowed(state, name, policies.cap(queue), policies.rate(queue))
 
 
-def line_allows(state: State, line: Line) -> Allowed:
-    policies = state.policies
-    queue, _, lane, gate = line.key
-    if policies.paused(queue, lane):
-        return Allowed(0, {}, name=("paused", queue, lane))
-    scopes = (Scope(queue, lane), Scope(queue, lane, gate))
-    until = max((rest.until for scope in scopes if (rest := state.limits.rests.get(scope))), default=0)
-    if until > state.now:
+def lane_allows(state: State, lane: Line) -> Allowed:
+    policies, queue, name = state.policies, lane.key.queue, lane.key.lane
+    if policies.paused(queue, name):
+        return Allowed(0, {}, name=("paused", queue, name))
+    if (until := _rests_until(state, Scope(queue, name))) > state.now:
         return Allowed(0, {}, until=until)
-    name = lane_limit(queue, lane)
-    caps, rates = [(name, policies.lane_cap(queue, lane))], [(name, policies.lane_rate(queue, lane))]
-    if gate:
-        name = gate_limit(lane, gate)
-        caps.append((name, policies.gate_cap(queue, gate)))
-        rates.append((name, policies.gate_rate(queue)))
-    return _allowed(state, caps, rates)
+    limit = lane_limit(queue, name)
+    return _allowed(state, limit, policies.lane_cap(queue, name), policies.lane_rate(queue, name))
 
 
-def _allowed(
-    state: State, caps: list[tuple[LimitName, int | None]], rates: list[tuple[LimitName, Rate | None]]
-) -> Allowed:
-    """The least that all of these leave."""
+def gate_allows(state: State, line: Line) -> Allowed:
+    queue, _, lane, gate = line.key
+    if not gate:
+        return Allowed(NO_BOUND, {})
+    if (until := _rests_until(state, Scope(queue, lane, gate))) > state.now:
+        return Allowed(0, {}, until=until)
+    limit = gate_limit(lane, gate)
+    return _allowed(state, limit, state.policies.gate_cap(queue, gate), state.policies.gate_rate(queue))
+
+
+def _rests_until(state: State, scope: Scope) -> int:
+    rest = state.limits.rests.get(scope)
+    return rest.until if rest else 0
+
+
+def _allowed(state: State, name: LimitName, cap: int | None, rate: Rate | None) -> Allowed:
+    """The least that both leave."""
     most, logged = NO_BOUND, Rates()
-    for name, cap in caps:
-        if cap is not None:
-            most = min(most, cap - state.limits.running[name])
-            if most <= 0:
-                return Allowed(0, {}, name=name)
-    for name, rate in rates:
-        if rate is not None:
-            most = min(most, state.limits.rate_left(name, rate, state.now))
-            if most <= 0:
-                return Allowed(0, {}, until=state.limits.rate_free_at(name, rate, state.now))
-            logged[name] = rate
+    if cap is not None:
+        most = cap - state.limits.running[name]
+        if most <= 0:
+            return Allowed(0, {}, name=name)
+    if rate is not None:
+        most = min(most, state.limits.rate_left(name, rate, state.now))
+        if most <= 0:
+            return Allowed(0, {}, until=state.limits.rate_free_at(name, rate, state.now))
+        logged[name] = rate
     return Allowed(most, logged)

@@ -1,6 +1,6 @@
 """Fetch: what time has brought, suspects, then whose turn it is."""
 
-from jobs.memory.allowance import line_allows, queue_allows
+from jobs.memory.allowance import gate_allows, lane_allows, queue_allows
 from jobs.memory.forms import as_fetched
 from jobs.memory.serving import serve
 from jobs.memory.shelf import Record
@@ -23,16 +23,17 @@ def fetch(state: State, request: FetchRequest) -> Fetched:
     suspect, started = False, list[Record]()
     if request.credits > 0:
         suspect, started = tend_suspects(state, request)
-    if not suspect and not started and (request.credits > 0 or request.ahead > 0):
+    alone = suspect or bool(started)  # nothing more will be started there for a while
+    if not alone and (request.credits > 0 or request.ahead > 0):
         asked, started = serve(state, request)
         touched |= asked
     workers.requests[request.owner] = (request.token, [record.job.id for record in started])
-    if not started and request.credits > 0:
+    if not started and request.credits > 0 and not suspect:
         workers.idle_until[request.owner] = state.now + IDLE_MS
     else:
         workers.idle_until.pop(request.owner, None)
     more = _more(state, touched)
-    next_due, watch = share_the_watch(state, request.owner, request.credits - len(started))
+    next_due, watch = share_the_watch(state, request.owner, 0 if alone else request.credits - len(started))
     jobs = [as_fetched(record.job) for record in started]
     return Fetched(jobs, state.now, next_due, more, suspect, watch)
 
@@ -41,7 +42,8 @@ def may_run(state: State, queue: str) -> bool:
     """Whether a fetch would start a job of this queue now. Changes nothing."""
     if queue not in state.ready or not queue_allows(state, queue).jobs:
         return False
-    return any(line.awake and line_allows(state, line).jobs for line in state.lines.of(queue))
+    awake = [lane for lane in state.lines.of(queue, gate="") if lane.awake and lane_allows(state, lane).jobs]
+    return any(gate_allows(state, line).jobs for lane in awake for line in state.lines.passing(lane))
 
 
 def _more(state: State, touched: set[str]) -> tuple[str, ...]:

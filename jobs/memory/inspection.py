@@ -24,7 +24,7 @@ def in_order(state: State, queue: str, which: JobState) -> list[Record]:
     in_line = [record for record in records if not record.held and not record.suspect]
     apart = [record for record in records if record.held or record.suspect]
     in_line.sort(key=_standing_order)
-    apart.sort(key=lambda record: (record.suspect, record.place, record.job.id))
+    apart.sort(key=lambda record: (not record.held, record.apart))
     return in_line + apart
 
 
@@ -96,7 +96,7 @@ def _rests(state: State, record: Record) -> bool:
         return True
     if record.suspect or record.line is None:
         return False
-    return state.lines.get(record.line).rests
+    return state.lines.rests(record.line)
 
 
 def _per_minute(state: State, queue: str, which: JobState) -> float:
@@ -113,7 +113,7 @@ def lanes(state: State, queue: str, names: Sequence[str] | None, limit: int) -> 
     waiting = state.shelf.records(queue, JobState.WAITING)
     resting = Counter(record.job.lane for record in waiting if _rests(state, record))
     if names is None:
-        names = sorted({line.key.lane for line in state.lines.of(queue)})[:limit]
+        names = sorted({line.key.lane for line in state.lines.of(queue) if line.jobs})[:limit]
     return [
         LaneStats(
             queue=queue,

@@ -93,8 +93,8 @@ class Limits:
         self.rests[scope] = rest
         return True
 
-    def rests_over(self, now: int) -> list[Scope]:
-        return [scope for scope, rest in self.rests.items() if rest.until <= now]
+    def rests_over(self, now: int) -> list[tuple[Scope, int]]:
+        return [(scope, rest.until) for scope, rest in self.rests.items() if rest.until <= now]
 
     def forget(self, queue: str) -> None:
         for scope in [scope for scope in self.rests if scope.queue == queue]:

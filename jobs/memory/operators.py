@@ -1,9 +1,12 @@
 """What operators do with jobs and queues, and what age does."""
 
+import heapq
 from collections.abc import Callable, Mapping, Sequence
 
+from jobs.adjustments import check_priority
 from jobs.errors import IllegalTransition
 from jobs.memory.forms import failure
+from jobs.memory.inspection import in_order
 from jobs.memory.shelf import Record, ended
 from jobs.memory.state import State
 from jobs.model import Cancelled, Outcome, Retention, Scope
@@ -28,6 +31,7 @@ def _promote_one(state: State, job_id: str, index: int) -> bool:
 
 
 def set_priority(state: State, job_ids: Sequence[str], priority: int) -> list[bool]:
+    check_priority(priority)
     return [_set_priority_of(state, state.shelf.get(job_id), priority) for job_id in job_ids]
 
 
@@ -69,7 +73,10 @@ def _cancel_now(state: State, record: Record, reason: str) -> None:
     state.step_away(record)
     state.shelf.amend(record, record=failure("Cancelled", reason or "cancelled"))
     state.finish(record, JobState.CANCELLED)
-    state.tell(record, Outcome.CANCELLED, b"", attempt=0, token=0, owner="", ready_at=ready_at, started_at=0)
+    token = record.job.deliveries
+    state.tell(
+        record, Outcome.CANCELLED, b"", attempt=0, token=token, owner="", ready_at=ready_at, started_at=0
+    )
 
 
 def remove(state: State, job_ids: Sequence[str]) -> list[bool]:
@@ -82,33 +89,45 @@ def remove(state: State, job_ids: Sequence[str]) -> list[bool]:
     return found
 
 
-def retry_dead(state: State, job_ids: Sequence[str]) -> list[bool]:
+def retry_dead(state: State, job_ids: Sequence[str], ended_by: int | None) -> list[bool]:
+    horizon = state.now if ended_by is None else ended_by
     return [
-        _retry_one(state, state.shelf.get(job_id), index) for index, job_id in enumerate(job_ids, start=1)
+        _retry_one(state, state.shelf.get(job_id), index, horizon)
+        for index, job_id in enumerate(job_ids, start=1)
     ]
 
 
-def _retry_one(state: State, record: Record | None, index: int) -> bool:
+def _retry_one(state: State, record: Record | None, index: int, ended_by: int) -> bool:
     if record is None or record.job.state not in (JobState.FAILED, JobState.CANCELLED):
         return False
+    job = record.job
+    if (job.finished_at or 0) > ended_by:
+        return False
+    if not state.unique.take_again(record.new, job.created_at, state.now):
+        return False
+    # What is cancelled before it starts has an event without a delivery; the next one needs another token.
+    deliveries = job.deliveries + (job.state is JobState.CANCELLED)
     fresh = {"attempts": 0, "lost_leases": 0, "interruptions": 0, "cancel_requested": False}
-    state.shelf.amend(record, **fresh, finished_at=None, started_at=None, dead_letter=None)
+    state.shelf.amend(
+        record, **fresh, deliveries=deliveries, finished_at=None, started_at=None, dead_letter=None
+    )
     state.to_waiting(record, state.next_place(index), state.now)
     return True
 
 
 def drain(state: State, queue: str, delayed: bool, limit: int) -> int:
     states = UNSTARTED if delayed else (JobState.WAITING,)
-    return _remove_all(state, [r for which in states for r in state.shelf.records(queue, which)], limit)
+    return _remove_all(state, [r for which in states for r in in_order(state, queue, which)], limit)
 
 
 def clean(state: State, queue: str, which: JobState, older_than_ms: int, keep: int, limit: int) -> int:
     if which is JobState.ACTIVE:
         raise IllegalTransition("Active jobs cannot be cleaned; cancel them.")
-    records = sorted(state.shelf.records(queue, which), key=ended if which.settled else _since)
-    candidates = records[: max(0, len(records) - keep)]
+    candidates = in_order(state, queue, which)
+    newest = heapq.nlargest(keep, candidates, key=ended if which.settled else _came)
+    candidates = [record for record in candidates if record not in newest]
     if older_than_ms > 0:
-        candidates = [record for record in candidates if _since(record)[0] <= state.now - older_than_ms]
+        candidates = [record for record in candidates if _since(record) <= state.now - older_than_ms]
     return _remove_all(state, [record for record in candidates if _may_leave(state, record)], limit)
 
 
@@ -116,9 +135,7 @@ def obliterate(state: State, queue: str, limit: int) -> int:
     removed = drain(state, queue, True, limit)
     for which in (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED):
         removed += clean(state, queue, which, 0, 0, limit - removed)
-    if not removed and not any(
-        state.shelf.count(queue, which) for which in JobState if which is not JobState.ACTIVE
-    ):
+    if not removed and not any(state.shelf.count(queue, which) for which in JobState):
         state.forget_queue(queue)
     return removed
 
@@ -136,6 +153,10 @@ def trim(state: State, retention: Mapping[str, Retention], limit: int) -> int:
             over = failed[: max(0, len(failed) - keep.failed_count)]
             removed += _remove_all(state, [r for r in over if _may_leave(state, r)], limit - removed)
     state.shelf.forget_markers(state.now)
+    state.lines.tidy()
+    for name in [name for name, until in state.costs_until.items() if until <= state.now]:
+        del state.costs[name], state.costs_until[name]
+    state.stream.forget_what_nobody_reads(state.now)
     return removed
 
 
@@ -150,12 +171,18 @@ def _may_leave(state: State, record: Record) -> bool:
     return record.job.state is not JobState.FAILED or state.stream.dealt_with(record.event)
 
 
-def _since(record: Record) -> tuple[int, str]:
+def _since(record: Record) -> int:
     """Since when the job has been in its state; of a delayed one, since when it is there."""
     job = record.job
     if job.finished_at is not None:
-        return job.finished_at, job.id
-    return (job.ready_at if job.ready_at is not None else job.created_at), job.id
+        return job.finished_at
+    return job.ready_at if job.ready_at is not None else job.created_at
+
+
+def _came(record: Record) -> tuple[int, str]:
+    """How late a job came that has not started: by its place, a delayed one by when it was made."""
+    job = record.job
+    return (job.created_at if job.state is JobState.DELAYED else record.place), job.id
 
 
 def adjust(state: State, scope: Scope, changes: Mapping[str, object]) -> None:
@@ -166,16 +193,28 @@ def adjust(state: State, scope: Scope, changes: Mapping[str, object]) -> None:
         pause = ("paused", queue, lane)
         if state.policies.paused(queue, lane):
             state.rest_lines(scope, None)
-            for line in state.lines.of(queue, lane):
-                state.limits.sleep_for(pause, line.key)
+            for line in state.lines.of(queue, lane, ""):
+                if line.rests:
+                    state.limits.sleep_for(pause, line.key)
         else:
             state.limits.take_sleepers(pause)
             state.wake_lines(scope)
-    elif state.policies.paused(queue):
+        return
+    if state.policies.paused(queue):
         state.ready.pop(queue, None)
     else:
-        state.queue_timers.pop(queue, None)
-        if any(name.startswith("lane_") for name in changes):
-            state.wake_lines(scope)
-        if state.lines.bands(queue):
-            state.make_ready(queue)
+        _wake_queue(state, queue)
+    if any(name.startswith("lane_") for name in changes):
+        rouse(state, queue)
+
+
+def rouse(state: State, queue: str) -> None:
+    """Rules of a queue have changed: nothing rests in it for the former ones."""
+    _wake_queue(state, queue)
+    state.wake_lines(Scope(queue))
+
+
+def _wake_queue(state: State, queue: str) -> None:
+    state.queue_timers.pop(queue, None)
+    if state.lines.bands(queue):
+        state.make_ready(queue)

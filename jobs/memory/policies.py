@@ -17,10 +17,15 @@ class Policies:
         self._rules: dict[str, QueueRules] = {}
         self._weights: dict[str, float] = {}
         self.adjusted: dict[Scope, dict[str, object]] = {}
+        self.configured = False
 
-    def configure(self, rules: Mapping[str, QueueRules], weights: Mapping[str, float]) -> None:
+    def configure(self, rules: Mapping[str, QueueRules], weights: Mapping[str, float]) -> list[str]:
+        """Returns the queues whose rules have changed."""
+        self.configured = True
+        changed = [queue for queue, of_queue in rules.items() if self._rules.get(queue) != of_queue]
         self._rules |= rules
         self._weights = dict(weights)
+        return changed
 
     def adjust(self, scope: Scope, changes: Mapping[str, object]) -> None:
         check_adjustments(scope, changes)

@@ -6,6 +6,7 @@ from jobs.memory.forms import failure
 from jobs.memory.limits import Rest
 from jobs.memory.shelf import Record, ended
 from jobs.memory.state import State
+from jobs.memory.suspects import end_of_suspect
 from jobs.memory.timing import pass_on_the_watch
 from jobs.model import Job, Outcome, RestScope, Scope, Settled, Verdict
 from jobs.states import JobState
@@ -14,11 +15,13 @@ INTERRUPTED_NOT_BEFORE_MS = 2_000
 MAX_INTERRUPTIONS = 10
 #: How far a lane's usual run time moves towards the latest one.
 SMOOTH = 0.2
+#: So long after its last job the usual run time of a lane's actor is forgotten.
+COSTS_KEPT_MS = 7 * 24 * 3600 * 1000
 #: When no process has been heard of for so long, it was the store that was away: leases that ran out
 #: meanwhile are prolonged a little.
 SILENCE_MS, GRACE_MS = 10_000, 6_000
 LEASE_LOST = failure(
-    "LeaseLost", "the worker died or was cut off while it ran this job, and it may not run again"
+    "LeaseLost", "the worker that held this job died or was cut off, and the job may not run again"
 )
 CANCELLED = failure("Cancelled", "cancelled")
 
@@ -61,6 +64,8 @@ def _settle_one(state: State, record: Record, verdict: Verdict, keeps: dict[str,
     record.settled_token = then.deliveries
     record.dead_letter = verdict.dead_letter or record.dead_letter
     state.release(record)
+    if record.suspect:
+        end_of_suspect(state, then)
     if verdict.record is not None or told is Outcome.COMPLETED:
         state.shelf.amend(record, record=verdict.record)
     if verdict.progress is not None:
@@ -115,13 +120,12 @@ def _wait_again(state: State, record: Record, verdict: Verdict, index: int) -> N
 def _put_back_and_rest(state: State, record: Record, verdict: Verdict) -> None:
     """HELD: what may not run now rests, the job by itself or with others."""
     job, until = record.job, state.now + verdict.delay_ms
-    if verdict.delay_ms > 0 and verdict.rests is RestScope.JOB and not record.suspect:
+    if verdict.delay_ms > 0 and verdict.rests is RestScope.JOB:
         state.shelf.move(record, JobState.WAITING, owner=None)
         state.hold(record, until, verdict.reason)
         return
     _put_back(state, record)
     if verdict.delay_ms > 0:
-        # A suspect waits apart anyway, and stays where it is.
         if verdict.rests is RestScope.QUEUE:
             state.rest(Scope(job.queue), Rest(until, verdict.reason))
         elif verdict.rests is RestScope.LANE:
@@ -144,7 +148,7 @@ def _undo_start(state: State, record: Record) -> None:
     if record.charge and record.line is not None:
         state.lines.refund(record.line, record.charge)
     record.charge = 0
-    state.unique.take_again(record.new, state.now)
+    state.unique.take_again(record.new, job.created_at, state.now)
 
 
 def _learn_cost(state: State, job: Job) -> None:
@@ -152,6 +156,7 @@ def _learn_cost(state: State, job: Job) -> None:
     took = state.now - (job.started_at or 0)
     old = state.costs.get(name)
     state.costs[name] = round(took if old is None else old + SMOOTH * (took - old), 3)
+    state.costs_until[name] = state.now + COSTS_KEPT_MS
 
 
 def leave(state: State, owner: str) -> None:
@@ -177,6 +182,8 @@ def reclaim(state: State, max_lost: int, limit: int) -> int:
             reclaimed += 1
         if not state.shelf.held_by(owner):
             workers.forget(owner)
+        if reclaimed >= limit:
+            break
     return reclaimed
 
 

@@ -43,6 +43,12 @@ class Record:
         """Its place in a line."""
         return (self.job.priority, self.place, self.job.id)
 
+    @property
+    def apart(self) -> tuple[int, str, str]:
+        """Its place among those that stand in no line."""
+        gate = f"\x1e{self.job.gate}" if self.job.gate else ""
+        return (self.place, f"{self.job.lane}{gate}\x1f", self.job.id)
+
 
 class Shelf:
     """Not safe for threads by itself; the store holds its lock."""

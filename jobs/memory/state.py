@@ -16,11 +16,13 @@ from jobs.states import JobState
 
 
 class Turn(NamedTuple):
-    """Whose turn it is to run suspects, since when, and who had it last in vain."""
+    """A process that may run suspects: since when, when it was last heard of, and the suspect that runs there
+    (empty: none yet)."""
 
-    owner: str = ""
-    since: int = 0
-    gave_up: str = ""
+    owner: str
+    since: int
+    heard: int
+    job_id: str = ""
 
 
 class Watch(NamedTuple):
@@ -44,7 +46,8 @@ class Workers:
     requests: dict[str, tuple[str, list[str]]] = field(default_factory=dict)
     passed: dict[str, Passed] = field(default_factory=lambda: defaultdict(Passed))
     idle_until: dict[str, int] = field(default_factory=dict)
-    turn: Turn = field(default_factory=Turn)
+    turns: list[Turn] = field(default_factory=list)
+    turns_in_vain: int = 0  # that were taken from a process that did not become empty
     watch: Watch = field(default_factory=Watch)
 
     def prolong(self, owner: str, lease_ms: int, now: int) -> None:
@@ -54,8 +57,9 @@ class Workers:
     def forget(self, owner: str) -> None:
         for known in (self.infos, self.leases, self.requests, self.passed, self.idle_until):
             known.pop(owner, None)
-        if self.turn.owner == owner:
-            self.turn = Turn()
+        if any(turn.owner == owner for turn in self.turns):
+            self.turns = [turn for turn in self.turns if turn.owner != owner]
+            self.turns_in_vain = self.turns_in_vain if self.turns else 0
         if self.watch.owner == owner:
             self.watch = Watch()
 
@@ -77,9 +81,11 @@ class State:
         self.workers = Workers()
         self.ready: dict[str, tuple[int, str]] = {}  # queues with work, by when they were last served
         self.queue_timers: dict[str, int] = {}  # queues that are out of starts under their rate, until when
-        self.suspects: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        self.suspects: dict[str, list[tuple[int, str, str]]] = defaultdict(list)
         self.held: dict[str, int] = {}  # jobs held by themselves, and until when
         self.costs: dict[tuple[str, str, str], float] = {}
+        self.costs_until: dict[tuple[str, str, str], int] = {}  # when they are forgotten
+        self.woken: dict[str, None] = {}  # queues in which the end of the last verb woke something
         self.totals: Counter[tuple[str, str]] = Counter()
         self.minutes: Counter[tuple[str, str, int]] = Counter()
 
@@ -90,6 +96,7 @@ class State:
 
     def end(self) -> None:
         """What slept for a place that has become free wakes."""
+        self.woken = {}
         for name in self.limits.take_freed():
             self.wake_sleepers(name)
 
@@ -104,7 +111,7 @@ class State:
         """The job is waiting: put it into its line, or apart when it is a suspect."""
         job = record.job
         if record.suspect:
-            self.suspects[job.queue].append((record.place, job.id))
+            self.suspects[job.queue].append(record.apart)
             self.suspects[job.queue].sort()
             return
         band = self.policies.band(job.queue, job.priority)
@@ -114,12 +121,12 @@ class State:
 
     def reband(self, queue: str) -> None:
         """Put jobs that wait in bands of a former `priority_scope` where they belong now."""
-        for record in self.shelf.records(queue, JobState.WAITING):
-            if record.held or record.suspect or record.line is None:
-                continue
-            if record.line.band != self.policies.band(queue, record.job.priority):
-                self.step_away(record)
-                self.line_up(record)
+        for line in self.lines.of(queue):
+            for _, _, job_id in list(line.jobs):
+                record = self.shelf.get(job_id)
+                if record and line.key.band != self.policies.band(queue, record.job.priority):
+                    self.step_away(record)
+                    self.line_up(record)
 
     def step_away(self, record: Record) -> None:
         """Take a waiting job from where it stands; any other stands nowhere."""
@@ -129,7 +136,7 @@ class State:
         if record.held:
             del self.held[job.id]
         elif record.suspect:
-            self.suspects[job.queue].remove((record.place, job.id))
+            self.suspects[job.queue].remove(record.apart)
         elif record.line is not None:
             self.lines.discard(record.line, record.entry)
 
@@ -151,6 +158,11 @@ class State:
 
     # Sleep and waking
 
+    def end_of_rate(self, queue: str) -> None:
+        """A queue that was out of starts has some again."""
+        del self.queue_timers[queue]
+        self.make_ready(queue)
+
     def make_ready(self, queue: str) -> None:
         """A queue with an awake line has its turn, unless all of it stands still."""
         if queue not in self.ready and not self.policies.paused(queue) and not self.queue_rests(queue):
@@ -164,21 +176,26 @@ class State:
         rest = self.limits.rests.get(Scope(queue))
         return rest is not None and rest.until > self.now
 
-    def wake_line(self, key: LineKey) -> None:
+    def wake_line(self, key: LineKey) -> bool:
         """What still holds the line back is found when it is met."""
-        if self.lines.wake(key):
+        woke = self.lines.wake(key)
+        if woke and self.lines.get(key.whole_lane).awake:
             self.make_ready(key.queue)
+        return woke
 
     def wake_lines(self, scope: Scope) -> None:
-        for line in self.lines.of(scope.queue, scope.lane, scope.gate or None):
+        """A lane, or a gate, in each band; or all that there is of a queue."""
+        for line in self.lines.of(scope.queue, scope.lane, None if scope.lane is None else scope.gate):
             self.wake_line(line.key)
 
     def wake_sleepers(self, name: LimitName) -> None:
         for sleeper in self.limits.take_sleepers(name):
             if isinstance(sleeper, LineKey):
-                self.wake_line(sleeper)
+                if self.wake_line(sleeper):
+                    self.woken[sleeper.queue] = None
             elif self.lines.bands(sleeper):
                 self.make_ready(sleeper)
+                self.woken[sleeper] = None
 
     def rest(self, scope: Scope, rest: Rest) -> None:
         """Start nothing of a scope for a while; what is awake of it sleeps at once."""
@@ -190,8 +207,8 @@ class State:
             self.rest_lines(scope, rest.until)
 
     def rest_lines(self, scope: Scope, until: int | None) -> None:
-        for line in self.lines.of(scope.queue, scope.lane, scope.gate or None):
-            if line.awake:
+        for line in self.lines.of(scope.queue, scope.lane, scope.gate):
+            if self.lines.may_rest(line):
                 self.lines.rest(line, until)
         self.leave_ready_when_idle(scope.queue)
 

@@ -80,14 +80,23 @@ class MemoryStore(JobStore):
         with self._step() as state:
             return settling.settle(state, owner, verdicts)
 
+    def settle_and_fetch(
+        self, verdicts: Sequence[Verdict], request: FetchRequest
+    ) -> tuple[list[Settled], Fetched]:
+        with self._changed:
+            settled = self.settle(request.owner, verdicts)
+            woken = tuple(self._state.woken)
+            return settled, self.fetch(request).with_woken(request, woken)
+
     def owned(self, owner: str) -> dict[str, int]:
         with self._step() as state:
             return {record.job.id: record.job.deliveries for record in state.shelf.held_by(owner)}
 
-    def register(self, worker: WorkerInfo, lease_ms: int) -> None:
+    def register(self, worker: WorkerInfo, lease_ms: int) -> bool:
         with self._step() as state:
             state.workers.infos[worker.owner] = replace(worker, seen_at=state.now)
             state.workers.prolong(worker.owner, lease_ms, state.now)
+            return state.policies.configured
 
     def renew(self, owner: str, lease_ms: int) -> bool:
         with self._step() as state:
@@ -171,9 +180,11 @@ class MemoryStore(JobStore):
 
     def configure(self, rules: Mapping[str, QueueRules], weights: Mapping[str, float]) -> None:
         with self._step() as state:
-            state.policies.configure(rules, weights)
+            changed = state.policies.configure(rules, weights)
             for queue in rules:
                 state.reband(queue)
+            for queue in changed:
+                operators.rouse(state, queue)
 
     def adjust(self, scope: Scope, changes: Mapping[str, object]) -> None:
         with self._step() as state:
@@ -209,9 +220,9 @@ class MemoryStore(JobStore):
         with self._step() as state:
             return operators.remove(state, job_ids)
 
-    def retry_dead(self, job_ids: Sequence[str]) -> list[bool]:
+    def retry_dead(self, job_ids: Sequence[str], ended_by: int | None = None) -> list[bool]:
         with self._step() as state:
-            return operators.retry_dead(state, job_ids)
+            return operators.retry_dead(state, job_ids, ended_by)
 
     def drain(self, queue: str, *, delayed: bool = True, limit: int = 1000) -> int:
         with self._step() as state:

@@ -9,6 +9,8 @@ from jobs.model import Event, EventBatch
 READER_IDLE_MS = 30_000
 #: Without a reader the stream is cut to so many when it has come to the limit.
 UNREAD, FEW = 50_000, 1_000
+#: So long events that nobody reads are kept for who comes a little late.
+UNREAD_KEPT_MS = 60_000
 
 
 class Given(NamedTuple):
@@ -66,6 +68,10 @@ class Stream:
     def keep_readers(self, readers: Collection[str]) -> None:
         self._readers = {name: reader for name, reader in self._readers.items() if name in readers}
         self._drop()
+
+    def forget_what_nobody_reads(self, now: int) -> None:
+        if not self._readers:
+            self._events = [event for event in self._events if event.finished_at > now - UNREAD_KEPT_MS]
 
     def dealt_with(self, event: int) -> bool:
         """Whether no reader needs this event any more."""

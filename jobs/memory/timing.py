@@ -1,5 +1,8 @@
 """What time alone changes: delayed jobs that fall due, rests that are over; and who looks at it."""
 
+from collections.abc import Callable, Iterator
+from functools import partial
+
 from jobs.memory.state import State, Watch
 
 #: A process that found nothing is taken for idle so long, and one that watches the timers trusted.
@@ -15,21 +18,28 @@ def look_at_the_clock(state: State) -> set[str]:
         due = record.job.due_at or 0
         state.to_waiting(record, due * 1000, due)
         touched.add(record.job.queue)
-    for key in state.lines.rest_over(now):
-        state.wake_line(key)
-        touched.add(key.queue)
-    for scope in state.limits.rests_over(now):
-        state.end_rest(scope)
-        touched.add(scope.queue)
-    for queue in [queue for queue, until in state.queue_timers.items() if until <= now]:
-        del state.queue_timers[queue]
-        state.make_ready(queue)
+    # In the order of their times and names, which decides whose turn among the gates of a lane comes first.
+    for _, _, queue, end in sorted(_over(state), key=lambda timer: timer[:2]):
+        end()
         touched.add(queue)
-    for job_id in [job_id for job_id, until in state.held.items() if until <= now]:
-        if (held := state.shelf.get(job_id)) is not None:
-            state.stop_holding(held)
-            touched.add(held.job.queue)
     return touched
+
+
+def _over(state: State) -> Iterator[tuple[int, str, str, Callable[[], object]]]:
+    """The rests that are over: since when, a name to put them in order, their queue, what ends them."""
+    now = state.now
+    for job_id, until in state.held.items():
+        if until <= now and (held := state.shelf.get(job_id)) is not None:
+            queue = held.job.queue
+            yield until, f"J{queue}\x1f{job_id}", queue, partial(state.stop_holding, held)
+    for key, until in state.lines.rest_over(now):
+        yield until, f"L{key.text}", key.queue, partial(state.wake_line, key)
+    for queue, until in state.queue_timers.items():
+        if until <= now:
+            yield until, f"Q{queue}", queue, partial(state.end_of_rate, queue)
+    for scope, until in state.limits.rests_over(now):
+        names = [name for name in scope if name is not None]
+        yield until, "S" + "\x1f".join(names), scope.queue, partial(state.end_rest, scope)
 
 
 def soonest(state: State) -> tuple[int, str] | None:

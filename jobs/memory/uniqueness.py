@@ -23,15 +23,20 @@ class Uniqueness:
             return None
         return held.id
 
-    def take(self, new: NewJob, now: int) -> None:
+    def take(self, new: NewJob, made_at: int) -> None:
         if new.unique is not None:
-            until = now + new.unique.ttl_ms if new.unique.ttl_ms > 0 else 0
+            until = made_at + new.unique.ttl_ms if new.unique.ttl_ms > 0 else 0
             self._holders[_name(new)] = Holder(new.id, until)
 
-    def take_again(self, new: NewJob, now: int) -> None:
-        """The job did not start after all."""
-        if new.unique and new.unique.mode is not UniqueMode.THROTTLE and self.holder(new, now) is None:
-            self.take(new, now)
+    def take_again(self, new: NewJob, made_at: int, now: int) -> bool:
+        """The job did not start after all, or runs again: it holds its name for what is left of the time it
+        had when it was made. False when another one holds it."""
+        if new.unique is None or 0 < new.unique.ttl_ms <= now - made_at:
+            return True
+        holder = self.holder(new, now)
+        if holder is None:
+            self.take(new, made_at)
+        return holder in (None, new.id)
 
     def started(self, new: NewJob, now: int) -> None:
         if new.unique and new.unique.mode not in KEPT_WHILE_IT_RUNS:

@@ -38,6 +38,8 @@ def test_every_rule_comes_from_the_policy() -> None:
         "timeout_ms": "90s",
         "dead_letter": "lost",
         "id_memory_ms": "30 days",
+        "require_tenant": True,
+        "encryption": False,
         "retention": {
             "completed_count": 5,
             "completed_age_ms": "1h",
@@ -56,6 +58,7 @@ def test_every_rule_comes_from_the_policy() -> None:
     assert rules.retention == Retention(3_600_000, 7_200_000, 50)
     assert (rules.keep_completed, rules.dead_letter) == (5, "lost")
     assert rules.id_memory_ms == 30 * 24 * 3_600_000
+    assert (rules.require_tenant, rules.encryption) == (True, False)
 
     plain = QueueRules()
     same = [

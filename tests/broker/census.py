@@ -114,8 +114,11 @@ def _of_creation(creation: bytes) -> list[Any]:
 
 
 def _line(record: list[Any]) -> str:
-    name = record[LANE] + (GATE_MARK + record[GATE] if record[GATE] else "")
-    return SEP.join([record[QUEUE], f"{record[BAND]:02}", name])
+    return SEP.join([record[QUEUE], f"{record[BAND]:02}", _lane(record)])
+
+
+def _lane(record: list[Any]) -> str:
+    return str(record[LANE]) + (GATE_MARK + record[GATE] if record[GATE] else "")
 
 
 def _member(name: str, job_id: str, record: list[Any]) -> str:
@@ -124,7 +127,7 @@ def _member(name: str, job_id: str, record: list[Any]) -> str:
         case "waiting":
             parts = [_line(record), f"{record[PRIORITY]:02}{record[PLACE]:013x}"]
         case "apart":
-            parts = [record[QUEUE], "s" if record[LOST] else "h", f"{record[PLACE]:013x}"]
+            parts = [record[QUEUE], "h" if record[DUE] else "s", f"{record[PLACE]:013x}", _lane(record)]
         case "delayed":
             parts = [record[QUEUE], f"{record[DUE]:013}"]
         case "held":
@@ -159,24 +162,41 @@ def _check_places(found: _Found, records: dict[str, list[Any]]) -> None:
 
 
 def _check_lines(found: _Found, records: dict[str, list[Any]]) -> None:
-    """Each line counts its jobs; those awake are in the order by their clock, those at rest are not."""
+    """Each gate counts its jobs, each lane those that may pass its gates; lanes that are awake are in the
+    order by their clock, gates that are awake have a turn, and what rests has neither."""
     waiting = {member.rpartition(SEP)[2] for member in found.members("waiting")}
-    jobs_in = Counter(_line(records[job_id]) for job_id in waiting)
     lines, clocks = found.numbers("lines"), found.numbers("clocks")
-    assert {line: n % RESTING for line, n in lines.items()} == dict(jobs_in)
-    awake = {line for line, n in lines.items() if n < RESTING}
-    order = set()
-    for line in awake:
-        queue, band, name = line.split(SEP)
-        order.add(SEP.join([queue, band, f"{clocks[line]:014x}", name]))
+    jobs_in = Counter(_line(records[job_id]) for job_id in waiting)
+    gates = {line: n for line, n in jobs_in.items() if GATE_MARK in line}
+    passing = Counter({line: n for line, n in jobs_in.items() if GATE_MARK not in line})
+    for line, n in gates.items():
+        if lines[line] < RESTING:
+            passing[line.partition(GATE_MARK)[0]] += n
+    assert {line: n % RESTING for line, n in lines.items()} == {**gates, **passing}
+    order, turns = set(), set()
+    for line in [line for line, n in lines.items() if n < RESTING]:
+        lane, _, gate = line.partition(GATE_MARK)
+        if gate:
+            turns.add(f"{lane}{GATE_MARK}{clocks[line]:014x}{SEP}{gate}")
+        else:
+            queue, band, name = line.split(SEP)
+            order.add(SEP.join([queue, band, f"{clocks[line]:014x}", name]))
     assert set(found.members("order")) == order
-    crowds = Counter(line.partition(GATE_MARK)[0] for line in awake if GATE_MARK in line)
-    assert found.numbers("crowd") == dict(crowds)
+    without_gate = {turn for turn in found.members("gates") if turn.endswith(SEP)}
+    assert set(found.members("gates")) - without_gate == turns
+    assert sorted(turn.partition(GATE_MARK)[0] for turn in without_gate) == sorted(
+        {turn.partition(GATE_MARK)[0] for turn in turns}
+    )
+    assert {line for line in clocks if GATE_MARK in line} <= set(lines), "a gate that has gone has a turn"
 
 
 def _check_that_something_wakes_what_sleeps(found: _Found, records: dict[str, list[Any]]) -> None:
     timers = found.members("timers")
-    sleepers = {sleeper for packed in found.hash("asleep").values() for sleeper in msgpack.unpackb(packed)}
+    sleepers = set(map(_sleeper, found.members("asleep")))
+    running = found.numbers("running")
+    for member in found.members("asleep"):
+        name = member[: -len(SEP + _sleeper(member))]
+        assert name[0] == "p" or running.get(name, 0) > 0, f"{name!r} has free places and sleepers"
     for line, n in found.numbers("lines").items():
         if n >= RESTING:
             assert f"L{line}" in timers or f"L{line}" in sleepers, f"nothing will wake line {line!r}"
@@ -198,6 +218,12 @@ def _check_that_something_wakes_what_sleeps(found: _Found, records: dict[str, li
     assert found.members("clock") == due, "a delayed job that no clock will wake"
 
 
+def _sleeper(member: str) -> str:
+    """Behind the name of its limit, which has one part of its own or two."""
+    parts = member.split(SEP)
+    return SEP.join(parts[2 if parts[0] in ("q", "s") else 3 :])
+
+
 def _check_counters(found: _Found, records: dict[str, list[Any]]) -> None:
     """They equal a full count."""
     running, tally = Counter[str](), Counter[str]()
@@ -212,7 +238,7 @@ def _check_counters(found: _Found, records: dict[str, list[Any]]) -> None:
                 running["g" + SEP + lane + SEP + record[GATE]] += 1
         elif state == "waiting":
             apart = bool(record[LOST] or record[DUE])
-            rests = bool(record[DUE]) if apart else lines[_line(record)] >= RESTING
+            rests = bool(record[DUE]) if apart else _rests(lines, _line(record))
             tally[queue + SEP + lane + SEP + "apart"] += apart
             tally[queue + SEP + lane + SEP + "resting"] += rests
             tally[queue + SEP + SEP + "all-resting"] += rests
@@ -220,6 +246,11 @@ def _check_counters(found: _Found, records: dict[str, list[Any]]) -> None:
             tally[queue + SEP + lane + SEP + state] += 1
     assert found.numbers("running") == dict(+running)
     assert found.numbers("tally") == dict(+tally)
+
+
+def _rests(lines: dict[str, int], line: str) -> bool:
+    """Its gate, or its lane."""
+    return lines[line] >= RESTING or lines.get(line.partition(GATE_MARK)[0], 0) >= RESTING
 
 
 def _check_what_belongs_to_jobs(found: _Found, records: dict[str, list[Any]]) -> None:

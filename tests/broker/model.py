@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from broker.redis.redis_store import RedisStore
 from jobs.memory import MemoryStore
-from jobs.memory.order import LineKey
 from jobs.model import NewJob, Outcome, RestScope, Scope, Unique, UniqueMode, Verdict
 from jobs.rules import QueueRules, Rate
 from tests.contract.clock import Clock
@@ -24,6 +23,9 @@ LEASE_MS, SHORT_LEASE_MS = 120_000, 15_000
 
 queues = st.sampled_from((*QUEUES, QUEUES[0], QUEUES[0]))  # most meet in one
 lanes, gates, owners = st.sampled_from(LANES), st.sampled_from(GATES), st.sampled_from(OWNERS)
+#: So many that two of them may run suspects at once, and how long a turn may take.
+fleets = st.sampled_from((*OWNERS, "w4", "w5"))
+turns_ms = st.sampled_from([1, 1, 1, 9_000, 11_000, 601_000])
 picks = st.lists(st.integers(0, 1_000), min_size=1, max_size=4)
 ends = st.sampled_from([outcome for outcome in Outcome if outcome is not Outcome.LOST])
 delays = st.sampled_from([0, 0, 0, 0, 1, 7, 1_500, 40_000])
@@ -117,6 +119,11 @@ verdicts = st.builds(
     rests=st.sampled_from(RestScope),
     reason=st.just("not now"),
 )
+held = st.builds(
+    lambda verdict, ms: verdict._replace(outcome=Outcome.HELD, delay_ms=ms),
+    verdicts,
+    st.sampled_from([1_500, 40_000]),
+)
 
 
 def inside_redis(store: RedisStore, client: "redis.Redis", clock: Clock) -> dict[str, Any]:
@@ -124,13 +131,18 @@ def inside_redis(store: RedisStore, client: "redis.Redis", clock: Clock) -> dict
     which starts the rates count, what lanes cost, the places in line."""
     keys = store.keys
     order = [m.decode().split("\x1f") for m in client.zrange(keys.of("order"), 0, -1)]
+    turns = [m.decode().split("\x1f") for m in client.zrange(keys.of("gates"), 0, -1)]
     found: Any = client.hgetall(keys.of("unique"))
     holders = {name.decode(): msgpack.unpackb(packed) for name, packed in found.items()}
     starts = [m.decode().rsplit("\x1f", 3) for m in client.zrange(keys.of("starts"), 0, -1)]
     costs: Any = client.hgetall(keys.of("costs"))
     standing = [m.decode().split("\x1f") for m in client.zrange(keys.of("waiting"), 0, -1)]
     return {
-        "order": sorted((queue, int(band), int(vt, 16), name) for queue, band, vt, name in order),
+        "order": sorted((queue, int(band), int(vt, 16), lane) for queue, band, vt, lane in order),
+        "gates": sorted(
+            (queue, int(band), lane.partition("\x1e")[0], int(lane.partition("\x1e")[2], 16), gate)
+            for queue, band, lane, gate in turns
+        ),
         "unique": {
             name: holder for name, (holder, _, ends) in holders.items() if not ends or ends > clock.now
         },
@@ -147,11 +159,12 @@ def inside_redis(store: RedisStore, client: "redis.Redis", clock: Clock) -> dict
 def inside_memory(store: MemoryStore, clock: Clock) -> dict[str, Any]:
     """The same of the memory store."""
     state = store._state
-    awake = [line for queue in QUEUES for line in state.lines.of(queue) if line.awake]
+    lanes = [line for queue in QUEUES for line in state.lines.of(queue, gate="")]
     holders = state.unique._holders.items()
     logs = state.limits._starts.values()
     return {
-        "order": sorted((line.key.queue, line.key.band, line.vt, _name(line.key)) for line in awake),
+        "order": sorted((*lane.key[:2], lane.vt, lane.key.lane) for lane in lanes if lane.awake),
+        "gates": sorted((*lane.key[:3], turn, gate) for lane in lanes for turn, gate in lane.turns),
         "unique": {
             "\x1f".join(name): held.id for name, held in holders if not held.until or held.until > clock.now
         },
@@ -164,7 +177,3 @@ def inside_memory(store: MemoryStore, clock: Clock) -> dict[str, Any]:
             for _, place, job_id in line.jobs
         ),
     }
-
-
-def _name(key: LineKey) -> str:
-    return f"{key.lane}\x1e{key.gate}" if key.gate else key.lane

@@ -2,7 +2,7 @@
 they say the same, and a full count of Redis' keys finds each job in one place and each counter true.
 
 The memory store checks each move of a job against the table of transitions, so what both do is legal.
-CALLBOARD_MODEL_EXAMPLES makes the run longer (`make chaos`).
+CALLBOARD_MODEL_EXAMPLES=400 makes the run longer: so many walks of STEPS steps.
 """
 
 import os
@@ -38,7 +38,7 @@ from tests.broker.census import census_with
 from tests.broker.model import DEAD, GATES, LANES, LEASE_MS, LETTERS, OWNERS, QUEUES, SHORT_LEASE_MS
 from tests.contract.clock import Clock, redis_store_with
 
-EXAMPLES = int(os.environ.get("CALLBOARD_MODEL_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("CALLBOARD_MODEL_EXAMPLES", "16"))
 STEPS = 40
 CLEANABLE = [state for state in JobState if state is not JobState.ACTIVE]
 
@@ -85,6 +85,11 @@ class BothStores(RuleBasedStateMachine):
     @rule(ms=st.sampled_from([1, 6, 500, 1_500, model.WINDOW_MS, 15_000, 31_000, 61_000, 130_000]))
     def time_goes_by(self, ms: int) -> None:
         self.clock.advance(ms)
+
+    @rule(rules=model.some_rules, weights=model.some_weights)
+    def configure_again(self, rules: dict[str, QueueRules], weights: dict[str, float]) -> None:
+        """A new release, with other settings."""
+        self.both(lambda store: store.configure(rules, weights))
 
     @rule(adjustment=model.adjustments)
     def adjust(self, adjustment: tuple[Scope, dict[str, object]]) -> None:
@@ -230,18 +235,42 @@ class BothStores(RuleBasedStateMachine):
             self.both(lambda store: store.retry_dead(held))
 
     @rule(
+        job=model.new_jobs,
+        lost=st.integers(1, 4),
+        differ=st.sampled_from(["not", "lanes"]),
+        change=st.sampled_from([{}, {"paused": True}, {"cap": 1}, None]),
         fetches=st.lists(
-            st.tuples(model.owners, st.booleans(), st.sampled_from([1, 29_000, 31_000])),
+            st.tuples(model.fleets, st.booleans(), model.turns_ms, st.none() | model.held | model.verdicts),
             min_size=2,
-            max_size=6,
-        )
+            max_size=12,
+        ),
     )
-    def race_for_a_suspect(self, fetches: Sequence[tuple[str, bool, int]]) -> None:
-        """A worker dies with jobs in hand; busy and empty processes ask for more."""
-        self.a_worker_dies("w1", 5, 2, False, False)
-        for owner, busy, ms in fetches:
+    def race_for_suspects(
+        self,
+        job: NewJob,
+        lost: int,
+        differ: str,
+        change: dict[str, object] | None,
+        fetches: Sequence[tuple[str, bool, int, Verdict | None]],
+    ) -> None:
+        """A worker dies with jobs in hand; busy and empty processes want more, and some end what they get."""
+        self.enqueue_a_crowd(job._replace(delay_ms=0, max_attempts=9), 8, 1, differ)
+        self.a_worker_dies("w1", 5, lost, False, False)
+        suspects = [job for queue in QUEUES for job in self.waiting(queue) if job.lost_leases]
+        if suspects:
+            lane = Scope(suspects[0].queue, suspects[0].lane, suspects[0].gate if change is None else "")
+            if change is None:
+                self.both(lambda store: store.rest(lane, 20_000, "out of order"))
+            else:
+                self.both(lambda store: store.adjust(lane, change))
+        for owner in ("w4", "w5"):
+            self.come_or_leave(owner, False)
+        for owner, busy, ms, verdict in fetches:
             self.clock.advance(ms)
-            self.ask(self.request(owner, 1, busy))
+            jobs = self.ask(self.request(owner, 1, busy))
+            if verdict is not None:
+                ended = [verdict._replace(id=job.id, token=job.token) for job in jobs]
+                self.both(lambda store, owner=owner, ended=ended: store.settle(owner, ended))
 
     @rule(owner=model.owners, leaves=st.booleans())
     def come_or_leave(self, owner: str, leaves: bool) -> None:
@@ -257,9 +286,12 @@ class BothStores(RuleBasedStateMachine):
         verb=st.sampled_from(["promote", "cancel", "cancel", "remove", "retry_dead", "set_priority"]),
         picks=model.picks,
         priority=st.integers(1, 10),
+        ago=st.sampled_from([None, 1, 40, 2_000]),
     )
-    def operate(self, verb: str, picks: Sequence[int], priority: int) -> None:
-        more = (priority,) if verb == "set_priority" else ()
+    def operate(self, verb: str, picks: Sequence[int], priority: int, ago: int | None) -> None:
+        more: tuple[int | None, ...] = (priority,) if verb == "set_priority" else ()
+        if verb == "retry_dead":
+            more = (None if ago is None else self.clock.now - ago,)
         self.both(lambda store: getattr(store, verb)(self.ids(picks), *more))
 
     @rule(owner=model.owners, outcome=model.ends)
@@ -274,18 +306,20 @@ class BothStores(RuleBasedStateMachine):
         queue=model.queues,
         state=st.sampled_from(CLEANABLE),
         age=st.sampled_from([0, 2, 30_000]),
-        keep=st.sampled_from([None, 0, 1]),
+        keep=st.sampled_from([None, 0, 1, 3]),
+        limit=st.sampled_from([1_000, 1_000, 1, 4]),
     )
-    def tidy(self, verb: str, queue: str, state: JobState, age: int, keep: int | None) -> None:
+    def tidy(self, verb: str, queue: str, state: JobState, age: int, keep: int | None, limit: int) -> None:
         match verb:
             case "drain":
-                self.both(lambda store: store.drain(queue, delayed=age > 0))
+                self.both(lambda store: store.drain(queue, delayed=age > 0, limit=limit))
             case "clean":
-                self.both(lambda store: store.clean(queue, state, age, (keep or 0) if state.settled else 0))
+                self.both(lambda store: store.clean(queue, state, age, keep or 0, limit))
             case "obliterate":
-                self.both(lambda store: store.obliterate(queue))
+                while self.both(lambda store: store.obliterate(queue, limit)):
+                    pass
             case _:
-                self.both(lambda store: store.trim({queue: Retention(age, age, keep)}))
+                self.both(lambda store: store.trim({queue: Retention(age, age, keep)}, limit))
 
     @rule(pick=st.integers(0, 3))
     def read_events(self, pick: int) -> None:
@@ -385,6 +419,5 @@ def _paged(store: JobStore, queue: str, state: JobState, limit: int) -> Any:
     mark: str | None = ""
     while mark is not None:
         page, mark = store.scan(queue, state, limit, mark)
-        assert len(page) <= limit or state is JobState.ACTIVE
-        if state is not JobState.ACTIVE:
-            yield from (job.id for job in page)
+        assert len(page) <= limit
+        yield from (job.id for job in page)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from broker.worker.chores import READERS_EVERY_S, REGISTER_EVERY_S, Chores
+from broker.worker.chores import READERS_EVERY_S, REGISTER_EVERY_S, TRIM_AGAIN_S, Chores
 from broker.worker.registry import Identity, resident_bytes
 from jobs.memory import MemoryStore
 from jobs.model import FetchRequest, Outcome, Retention, Verdict, WorkerInfo
@@ -23,9 +23,9 @@ class Store(MemoryStore):
         super().__init__()
         self.called: list[str] = []
 
-    def register(self, worker: WorkerInfo, lease_ms: int) -> None:
+    def register(self, worker: WorkerInfo, lease_ms: int) -> bool:
         self.called.append("register")
-        super().register(worker, lease_ms)
+        return super().register(worker, lease_ms)
 
     def configure(self, *rules: object) -> None:
         self.called.append("configure")
@@ -99,6 +99,18 @@ def test_what_we_hold_and_the_store_has_given_to_others_is_let_go(
     assert "Let go of 2 unstarted jobs" in caplog.text
 
 
+def test_a_store_that_lost_its_data_is_told_the_rules_again_by_the_next_heartbeat(memory: Store) -> None:
+    every = chores(memory, configuration=lambda: ({"q": QueueRules(global_concurrency=2)}, {}))
+    every(1_000.0)
+    every(1_000.0 + REGISTER_EVERY_S)
+    assert memory.called.count("configure") == 1
+    memory.__init__()  # type: ignore[misc]
+    every(1_000.0 + 2 * REGISTER_EVERY_S)
+    assert "configure" in memory.called
+    memory.enqueue([a_job(str(n)) for n in range(5)])
+    assert len(memory.fetch(FetchRequest("w", "t", 5, {"q": 5})).jobs) == 2
+
+
 def test_a_heartbeat_asks_what_shall_be_cancelled(memory: Store) -> None:
     memory.enqueue([a_job("one"), a_job("two")])
     memory.fetch(FetchRequest("w", "t", 2, {"q": 2}))
@@ -169,3 +181,21 @@ def test_memory_is_told_where_the_system_has_no_proc(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("builtins.open", no_such_file)
     assert resident_bytes() > 5_000_000
+
+
+def test_old_jobs_go_a_chunk_at_a_time_so_that_the_others_are_not_kept_waiting(
+    memory: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker.worker.chores.TRIM_CHUNK", 10)
+    memory.enqueue([a_job(str(number)) for number in range(25)])
+    jobs = memory.fetch(FetchRequest("w", "t", 25, {"q": 25})).jobs
+    memory.settle("w", [Verdict(job.id, job.token, Outcome.COMPLETED) for job in jobs])
+    every = chores(memory, retention=lambda: {"q": Retention(completed_ms=0)})
+    eventually(
+        lambda: (every(1_000.0), every._due.clear(), len(memory.list_jobs("q", JobState.COMPLETED)))[-1] == 15
+    )
+
+    assert every(2_000.0) == 2_000.0 + TRIM_AGAIN_S
+    assert len(memory.list_jobs("q", JobState.COMPLETED)) == 5
+    assert every(2_000.0 + TRIM_AGAIN_S) > 2_001.0, "that was the rest"
+    assert memory.list_jobs("q", JobState.COMPLETED) == []

@@ -1,17 +1,24 @@
 """Every way in which Redis cannot be reached ends within 6 s in a sentence with the place in it."""
 
 import contextlib
+import math
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
+from redis.exceptions import TimeoutError as TimedOut
 
 from broker.redis.connection import RedisAddress
+from broker.redis.node_connection import _look_up
 from broker.redis.redis_store import RedisStore
 from jobs.errors import StoreUnavailable
 from jobs.model import NewJob
+from tests.waiting import eventually
 
 PASSWORD = "very-secret-indeed"
 LIMIT_S = 6.0
@@ -30,14 +37,14 @@ def closed_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def silent_port() -> Iterator[int]:
     """Accepts connections and never says a word."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def dropping_port() -> Iterator[int]:
     """Its queue of connections is full, so the system drops what arrives, like a firewall."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server, contextlib.ExitStack() as stack:
@@ -47,6 +54,16 @@ def dropping_port() -> Iterator[int]:
             filler.setblocking(False)
             filler.connect_ex(("127.0.0.1", port))
         yield port
+
+
+@pytest.fixture(scope="module")
+def unanswered() -> Iterator[dict[str, "Future[str]"]]:
+    """What an enqueue says that nobody answers. All at once, because each takes five seconds."""
+    with silent_port() as silent, dropping_port() as dropping, ThreadPoolExecutor(2) as pool:
+        yield {
+            name: pool.submit(refused, port, VERBS["enqueue"])
+            for name, port in {"silent": silent, "dropping": dropping}.items()
+        }
 
 
 def refused(port: int, verb: Verb) -> str:
@@ -72,12 +89,12 @@ def test_a_closed_port(closed_port: int, verb: Verb) -> None:
     assert "cannot be reached" in refused(closed_port, verb)
 
 
-def test_a_server_that_accepts_and_never_answers(silent_port: int) -> None:
-    assert "cannot be reached" in refused(silent_port, VERBS["enqueue"])
+def test_a_server_that_accepts_and_never_answers(unanswered: dict[str, "Future[str]"]) -> None:
+    assert "cannot be reached" in unanswered["silent"].result()
 
 
-def test_a_host_that_drops_packets(dropping_port: int) -> None:
-    assert "cannot be reached" in refused(dropping_port, VERBS["enqueue"])
+def test_a_host_that_drops_packets(unanswered: dict[str, "Future[str]"]) -> None:
+    assert "cannot be reached" in unanswered["dropping"].result()
 
 
 def test_a_name_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,3 +138,67 @@ def test_the_blocking_connection_is_made_anew_too(store: RedisStore, client: obj
     with contextlib.suppress(StoreUnavailable):
         store.wait_for_work(["q"], 10)
     assert store.wait_for_work(["q"], 10) is None
+
+
+def test_after_an_outage_a_call_has_all_its_time_again(closed_port: int) -> None:
+    """The last try of a call is short; used so later, its connection would break at a pause of the server."""
+    store = RedisStore(lambda: RedisAddress(f"redis://127.0.0.1:{closed_port}/0"))
+    with pytest.raises(StoreUnavailable):
+        store.enqueue([NewJob("one", "q", "actor", b"{}")])
+    (connection,) = store._link._open().wire._idle
+    assert connection.until == math.inf
+    store.close()
+
+
+def test_however_often_it_is_tried_a_silent_name_server_has_one_thread_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    released = threading.Event()
+
+    def silent(host: str, *_: object, **__: object) -> list[object]:
+        released.wait(20)
+        raise OSError(host)
+
+    def waiting() -> int:
+        return len([thread for thread in threading.enumerate() if thread.name == "callboard-names"])
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    with pytest.raises(TimedOut, match=r"no name server answered for silent\.example"):
+        _look_up("silent.example", 6379, time.monotonic())
+    before = waiting()
+    for _ in range(3):
+        with pytest.raises(TimedOut):
+            _look_up("silent.example", 6379, time.monotonic())
+    assert waiting() == before
+    released.set()
+    eventually(lambda: not waiting())
+
+
+FORK = """
+import os, sys, threading
+from broker.redis.connection import RedisAddress
+from broker.redis.redis_store import RedisStore
+
+asked, go_on = threading.Event(), threading.Event()
+
+def find():
+    asked.set()
+    assert go_on.wait(10)
+    return RedisAddress(sys.argv[1])
+
+store = RedisStore(find)
+threading.Thread(target=store.ping).start()
+assert asked.wait(10)
+child = os.fork()
+go_on.set()
+store.ping()
+if child == 0:
+    os._exit(7)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_process_that_is_forked_while_a_thread_connects_can_connect(redis_address: RedisAddress) -> None:
+    """The thread does not exist in the child, so nobody there would open the lock that it holds."""
+    done = subprocess.run([sys.executable, "-c", FORK, redis_address.url], timeout=20, check=False)
+    assert done.returncode == 7

@@ -30,12 +30,12 @@ class Flaky(MemoryStore):
         self.verbs: list[str] = []
         self.hold_up = 0.0
 
-    def register(self, worker: WorkerInfo, lease_ms: int) -> None:
+    def register(self, worker: WorkerInfo, lease_ms: int) -> bool:
         if self.away:
             self.away -= 1
             raise StoreUnavailable("the store is away")
         self.verbs.append("register")
-        super().register(worker, lease_ms)
+        return super().register(worker, lease_ms)
 
     def settle_and_fetch(
         self, verdicts: Sequence[Verdict], request: FetchRequest

@@ -1,6 +1,7 @@
 """A job that may not run now goes back to its place, as if nobody had fetched it."""
 
 import threading
+from datetime import timedelta
 from typing import Any
 
 import dramatiq
@@ -8,6 +9,7 @@ import pytest
 from dramatiq.broker import MessageProxy
 
 from broker.options import LONGEST_DELAY_MS
+from broker.redis.redis_store import RedisStore
 from broker.worker.verdicts import verdict_of
 from jobs.errors import HoldJob
 from jobs.memory import MemoryStore
@@ -122,9 +124,18 @@ def test_a_middleware_may_hold_a_job_before_its_actor_runs(memory: MemoryStore) 
 
 @pytest.mark.parametrize(
     ("seconds", "delay_ms"),
-    [(1.5, 1_500), (0, 0), (-1, 0), (float("nan"), 0), (float("inf"), LONGEST_DELAY_MS)],
+    [
+        (1.5, 1_500),
+        (0, 0),
+        (-1, 0),
+        (float("nan"), 0),
+        (float("inf"), LONGEST_DELAY_MS),
+        (10**400, LONGEST_DELAY_MS),
+        ("30", 30_000),
+        (timedelta(minutes=1), 60_000),
+    ],
 )
-def test_its_verdict_says_what_rests_how_long_and_why(seconds: float, delay_ms: int) -> None:
+def test_its_verdict_says_what_rests_how_long_and_why(seconds: Any, delay_ms: int) -> None:
     proxy: Any = a_proxy("one")
     proxy.progress = b'{"percent":5}'
     proxy.stuff_exception(HoldJob(seconds, "busy", rests="queue"))
@@ -136,3 +147,44 @@ def test_its_verdict_says_what_rests_how_long_and_why(seconds: float, delay_ms: 
         b"",
         None,
     )
+
+
+@pytest.mark.parametrize(
+    "seconds", [None, "Wed, 21 Oct 2026 07:28:00 GMT", [30]], ids=["None", "a date", "a list"]
+)
+def test_a_time_that_is_none_fails_the_attempt_with_a_sentence(memory: MemoryStore, seconds: Any) -> None:
+    def mail() -> None:
+        raise HoldJob(seconds, "busy")
+
+    broker = a_broker(memory, mail, rules_of=lambda queue: QueueRules(attempts=1))
+    job_id = send(broker, "mail")
+    with at_work(broker):
+        eventually(lambda: state_of(memory, job_id) is JobState.FAILED)
+    job = memory.get(job_id)
+    assert job is not None
+    assert b"HoldJob takes seconds, and this" in (job.record or b"")
+
+
+@pytest.mark.parametrize(
+    ("reason", "kept"),
+    [
+        (ValueError("quota"), "quota"),
+        ("mail \ud800", "mail ?"),
+        ("two\nlines, \x1b[31mred", "two?lines, ?[31mred"),
+        ("x" * 2_000, "x" * 500),
+    ],
+    ids=["an exception", "half a surrogate pair", "control characters", "too long"],
+)
+def test_whatever_the_reason_is_it_is_kept_as_text(store: RedisStore, reason: object, kept: str) -> None:
+    """The thread that sends the verdicts of all jobs must not die of one."""
+
+    def mail() -> None:
+        raise HoldJob(600, reason)
+
+    def neighbour() -> None: ...
+
+    broker = a_broker(store, mail, neighbour)
+    held, other = send(broker, "mail"), send(broker, "neighbour")
+    with at_work(broker):
+        eventually(lambda: (job := store.get(held)) is not None and job.held_reason == kept)
+        eventually(lambda: state_of(store, other) is JobState.COMPLETED)

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -17,7 +18,9 @@ from broker.redis.connection import RedisAddress
 from broker.redis.redis_store import RedisStore
 from broker.worker.leases import EXIT_BROKEN, LeaseKeeper
 from jobs.errors import StoreUnavailable
+from jobs.memory import MemoryStore
 from jobs.model import WorkerInfo
+from tests.broker.workers import a_broker, at_work
 from tests.waiting import eventually
 
 LEASE_MS = 900
@@ -168,3 +171,119 @@ def test_the_helper_lets_the_lease_run_out_when_no_beat_comes(store: RedisStore)
         assert helper.poll() is None
         helper.stdin.close()
         helper.wait(10)
+
+
+def told_to(store: RedisStore, **more: object) -> bytes:
+    told = {
+        "url": store.address.url,
+        "namespace": store.keys.namespace,
+        "shards": {},
+        "owner": "w",
+        "lease_ms": LEASE_MS,
+        "wedged_s": 90,
+        **PARENT,
+        **more,
+    }
+    return json.dumps(told).encode() + b"\n"
+
+
+def test_a_helper_that_cannot_renew_any_more_ends_so_that_another_is_started(store: RedisStore) -> None:
+    """Its thread may die of what nobody foresaw; alive and deaf it would let the lease run out unseen."""
+    broken = "import broker.worker.renewer as r; r.Renewal.run = lambda self: None; r.main()"
+    with subprocess.Popen([sys.executable, "-c", broken], stdin=subprocess.PIPE, cwd=CHECKOUT) as helper:
+        assert helper.stdin is not None
+        helper.stdin.write(told_to(store))
+        helper.stdin.flush()
+        assert helper.wait(10) == 0, "with its pipe open"
+
+
+#: A worker that ignores its stop signal: it holds the interpreter lock.
+HOG = """
+import ctypes, os, signal, subprocess, sys, threading, time
+from broker.worker.alarm import StopAlarm
+signal.signal(signal.SIGTERM, lambda *_: None)
+signal.signal(signal.SIGUSR1, lambda *_: None)
+alarm = StopAlarm()
+assert alarm.set()
+line = os.environ["TOLD"].replace("PARENT", str(os.getpid())).replace("ALARM", str(alarm.descriptor))
+helper = subprocess.Popen(
+    [sys.executable, "-m", "broker.worker.renewer"], stdin=subprocess.PIPE, pass_fds=[alarm.descriptor]
+)
+helper.stdin.write(line.encode() + b"\\n")
+helper.stdin.flush()
+if child := os.fork():
+    os.waitpid(child, 0)
+else:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.01)
+    os._exit(0)
+os.kill(os.getpid(), signal.SIGUSR1)
+print("ready", flush=True)
+hog = threading.Thread(target=ctypes.PyDLL(None).sleep, args=[int(sys.argv[1])])
+hog.start()
+hog.join()
+"""
+
+
+@pytest.mark.parametrize("signalled", [True, False], ids=["after its stop signal", "without one"])
+def test_a_worker_whose_job_holds_the_interpreter_lock_is_killed(store: RedisStore, signalled: bool) -> None:
+    """Only after its own stop signal: neither another signal counts, nor one to a child of it."""
+    told = told_to(store, stop_s=0.5).decode().strip()
+    told = told.replace(f'"parent": {os.getpid()}', '"parent": PARENT, "signals": ALARM')
+    with subprocess.Popen(
+        [sys.executable, "-c", HOG, "20" if signalled else "2"],
+        env={**os.environ, "TOLD": told},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=CHECKOUT,
+    ) as worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == b"ready\n"
+        since = time.monotonic()
+        if signalled:
+            worker.send_signal(signal.SIGTERM)
+        assert worker.wait(15) == (-signal.SIGKILL if signalled else 0)
+        if signalled:
+            assert 0.4 < time.monotonic() - since < 5.0
+
+
+def test_a_helper_that_is_started_during_a_stop_knows_when_it_must_be_over(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = list[bytes]()
+
+    class Helper(subprocess.Popen[bytes]):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__([sys.executable, "-c", "import sys; sys.stdin.read()"], **options)
+            assert self.stdin is not None
+            monkeypatch.setattr(self.stdin, "write", told.append)
+
+    monkeypatch.setattr("broker.worker.leases.subprocess.Popen", Helper)
+    lease = keeper(store, {"exchange": Service()}, [])
+    lease.end_by(time.monotonic() + 30)
+    lease.start()
+    eventually(lambda: told)
+    lease.stop()
+    assert 25 < json.loads(told[0])["end_in_s"] < 30
+
+
+def test_a_service_that_ended_on_purpose_while_it_was_looked_at_is_no_fault(store: RedisStore) -> None:
+    ended = threading.Thread(target=int)
+    ended.start()
+    ended.join()
+    asked = iter([{"time-limits": ended}, dict[str, threading.Thread]()])
+    lease = LeaseKeeper(dict, {}, lambda: next(asked))
+    assert lease._fault() is None
+
+
+def test_all_threads_that_jobs_depend_on_are_watched() -> None:
+    def work() -> None: ...
+
+    broker = a_broker(MemoryStore(), work)
+    with at_work(broker, threads=2) as worker:
+        services = broker.lifecycle._services(worker)
+        assert services.keys() == {"worker-0", "worker-1", "time-limits"}
+        assert all(thread.is_alive() for thread in services.values())
+        beat = vars(services["time-limits"])["beat"]
+        eventually(lambda: vars(services["time-limits"])["beat"] > beat)
+    assert broker.lifecycle._services(worker) == {}, "they end on purpose"

@@ -1,5 +1,6 @@
 """The relay carries every event to its sink at least once, whatever sink, server or process do."""
 
+import threading
 from collections.abc import Sequence
 
 import pytest
@@ -9,6 +10,7 @@ import broker.redis.event_stream
 import broker.worker.relay
 from broker.redis.embedded import EmbeddedServer
 from broker.redis.redis_store import RedisStore
+from broker.worker.leases import LeaseKeeper
 from broker.worker.relay import Relay
 from jobs.errors import CallboardError
 from jobs.model import Event, FetchRequest, NewJob, Outcome, Verdict
@@ -163,3 +165,27 @@ def test_a_reader_finds_its_place_again_on_a_server_that_lost_its_data(
     assert eventually(relay.carry) == 1
     store.close()
     server.stop()
+
+
+def test_a_relay_that_is_stuck_in_its_sink_is_noticed(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its events would wait for as long as the process lives."""
+    monkeypatch.setattr("broker.worker.leases.WEDGED_S", 0.3)
+    monkeypatch.setattr("broker.worker.relay.BLOCK_MS", 50)
+    go_on = threading.Event()
+
+    class Stuck(Database):
+        def write(self, events: Sequence[Event]) -> None:
+            go_on.wait(20)
+
+    relay = Relay(store, Stuck, "audit", "process-1")
+    keeper = LeaseKeeper(dict, {}, lambda: {"audit": relay})
+    relay.start()
+    assert keeper._fault() is None
+    settle_jobs(store, "one")
+    eventually(lambda: keeper._fault() == "The audit thread has not moved for 0 s")
+    go_on.set()
+    eventually(lambda: keeper._fault() is None)
+    relay.stop()
+    relay.join(5)

@@ -2,14 +2,17 @@
 
 import re
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import redis
+from redis.exceptions import NoScriptError, ResponseError
 
 from broker.redis.keys import PERMANENT
 from broker.redis.redis_store import RedisStore
 from broker.redis.scripts import FLAGS, HEADER_FIELDS, LUA, Script, all_scripts, load_script
+from jobs.errors import StoreUnavailable
 from jobs.model import (
     Cancelled,
     FetchRequest,
@@ -84,7 +87,19 @@ def test_only_enqueue_is_refused_by_a_full_server() -> None:
 
 def test_scripts_that_only_read_say_so() -> None:
     readers = [name for name, script in SCRIPTS.items() if script.when_full == "reads"]
-    assert sorted(readers) == ["get", "lanes", "list", "list_active", "owned", "scan", "standing", "stats"]
+    assert sorted(readers) == [
+        "ages",
+        "get",
+        "lane_names",
+        "lanes",
+        "list",
+        "list_active",
+        "owned",
+        "scan",
+        "scan_active",
+        "standing",
+        "stats",
+    ]
     for name in readers:
         assert SCRIPTS[name].source(flags=True).startswith(FLAGS["reads"])
         assert "PERSIST" not in SCRIPTS[name].source(flags=False)
@@ -193,6 +208,8 @@ def every_verb(store: RedisStore) -> None:
     assert store.cancel([second.id]) == [Cancelled.DONE]
     assert store.remove([second.id]) == [True]
     assert len(store.scan(QUEUE, JobState.WAITING)[0]) == 2
+    assert store.scan(QUEUE, JobState.ACTIVE) == ([], None)
+    assert store.clean(QUEUE, JobState.WAITING, keep=2) == 0
     assert len(store.list_jobs(QUEUE, JobState.ACTIVE)) == 0
     assert len(store.lanes(QUEUE)) == 1
     assert store.get(first.id) is not None
@@ -203,3 +220,49 @@ def every_verb(store: RedisStore) -> None:
     assert store.trim({QUEUE: Retention(0, 0)}) == 1
     assert store.drain(QUEUE) == 2
     assert store.obliterate(QUEUE) == 0
+
+
+def test_a_busy_server_is_said_to_be_busy(store: RedisStore, client: "redis.Redis") -> None:
+    """A script that cannot be loaded now is no script that is wrong: who waits for the store waits on."""
+    store.ping()
+
+    def busy(commands: list[bytes]) -> list[object]:
+        if b"EVALSHA" in commands[0]:
+            raise NoScriptError("NOSCRIPT No matching script.")
+        raise ResponseError("BUSY Redis is busy running a script. You can only call SCRIPT KILL.")
+
+    opened = store._link._open()
+    opened.scripts._flags = True
+    opened.scripts._wire = SimpleNamespace(call=busy)  # type: ignore[assignment]
+    with pytest.raises(StoreUnavailable, match="answered: BUSY Redis is busy"):
+        store.owned("w")
+
+
+def test_a_script_that_is_no_lua_is_named(
+    store: RedisStore, client: "redis.Redis", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker.redis.scripts.Script.source", lambda self, flags: "return return")
+    with pytest.raises(ValueError, match=r"lua/owned\.lua does not load: .*compiling"):
+        store.owned("w")
+
+
+def test_a_thread_that_empties_what_is_prepared_disturbs_no_other(store: RedisStore) -> None:
+    class Emptied(dict[Any, Any]):
+        def __setitem__(self, name: Any, prepared: Any) -> None:
+            """What another thread does at this moment when the server has lost the scripts."""
+
+    store._link._open().scripts._prepared = Emptied()
+    assert store.owned("w") == {}
+
+
+def test_a_server_that_lost_its_scripts_is_asked_anew_which_release_it_is(
+    store: RedisStore, client: "redis.Redis"
+) -> None:
+    """It may have been replaced by an older one, which takes no flags."""
+    store.owned("w")
+    scripts = store._link._open().scripts
+    scripts._flags = None if scripts._flags is None else not scripts._flags
+    wrong = scripts._flags
+    client.script_flush()
+    store.owned("w")
+    assert scripts._flags is not wrong

@@ -162,6 +162,30 @@ def test_a_place_under_a_cap_that_another_process_freed_is_taken_at_once(store: 
             eventually(lambda: other.ids == ["c2"], timeout=SOON)
 
 
+def test_a_place_under_a_share_is_taken_at_once_by_a_process_that_serves_another_queue_of_it(
+    store: RedisStore,
+) -> None:
+    rules = {queue: QueueRules(5, share="mail", global_concurrency=1) for queue in ("in", "out")}
+    store.configure(rules, {})
+    one, other = (Hands(store, [queue], threads=1, rules=rules.__getitem__) for queue in rules)
+    store.enqueue([a_job("i1", "in")])
+    with at_work(one, listening=True):
+        eventually(lambda: one.ids == ["i1"])
+        with at_work(other, listening=True):
+            eventually(lambda: other.exchange.hungry.is_set())
+            store.enqueue([a_job("o1", "out")])
+            eventually(lambda: sleepers(store) == 1)
+            eventually(lambda: other.exchange.hungry.is_set())
+            one.finish()
+            eventually(lambda: other.ids == ["o1"], timeout=SOON)
+
+
+def sleepers(store: RedisStore) -> int:
+    """How many queues and lines wait for a place under a cap."""
+    with redis.Redis.from_url(store.address.url) as client:
+        return client.zcard(store.keys.of("asleep"))
+
+
 def test_jobs_taken_back_from_a_dead_worker_start_at_once(idle: Hands, store: RedisStore) -> None:
     gone = RedisStore(lambda: store.address, store.keys.namespace)
     idle.holdings.stop_accepting()

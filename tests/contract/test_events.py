@@ -79,3 +79,17 @@ def test_a_new_reader_begins_with_what_is_still_there(store: JobStore) -> None:
     store.enqueue([a_job("one")])
     settle(store, take(store))
     assert len(store.read_events("late", "a").events) == 1
+
+
+def test_a_reader_gets_about_as_many_events_as_it_asked_for_and_all_in_the_end(store: JobStore) -> None:
+    for n in range(3):
+        jobs = some_jobs(f"n{n}-", 500)
+        store.enqueue(jobs)
+        store.cancel([job.id for job in jobs])
+    seen: list[str] = []
+    while events := store.read_events("audit", "a", limit=50).events:
+        assert len(events) < 50 + 128, "the rest of the last entry, and no more"
+        seen += [event.job_id for event in events]
+        store.ack_events("audit", [event.id for event in events])
+    assert len(seen) == len(set(seen)) == 1_500
+    assert store.read_events("audit", "b").lag == 0

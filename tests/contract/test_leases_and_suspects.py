@@ -16,7 +16,6 @@ from tests.contract.steps import (
     found,
     ids,
     lose,
-    rules,
     settle,
     some_jobs,
     state_of,
@@ -144,33 +143,6 @@ def test_while_one_process_becomes_empty_the_others_go_on(store: JobStore, clock
     assert (ids(others), others.suspect) == (["neighbour"], False)
 
 
-def test_a_process_that_does_not_become_empty_loses_its_turn(store: JobStore, clock: Clock) -> None:
-    suspect(store, clock)
-    store.enqueue(some_jobs("j", 3))
-    fetch(store, "worker-1", busy=True)
-    clock.advance(31_000)
-    assert len(fetch(store, "worker-1", credits=1, busy=True).jobs) == 1
-    assert fetch(store, "worker-2", busy=True).suspect
-    assert ids(fetch(store, "worker-2")) == ["suspect"]
-
-
-def test_the_turn_of_a_process_that_is_gone_is_anothers_at_once(store: JobStore, clock: Clock) -> None:
-    suspect(store, clock)
-    fetch(store, "leaving", busy=True)
-    store.leave("leaving")
-    assert ids(fetch(store, "worker-2")) == ["suspect"]
-
-
-def test_a_process_that_serves_no_queue_with_a_suspect_has_no_turn(store: JobStore, clock: Clock) -> None:
-    store.enqueue([a_job("first"), a_job("second", queue="reports")])
-    fetch(store, "dead", queues=(QUEUE, "reports"), lease_ms=1_000)
-    assert lose(store, clock, "dead") == 2
-    settle(store, take(store, "one"), owner="one")
-    assert ids(fetch(store, "two", queues=("reports",))) == [], "it is still the turn of the first"
-    fetch(store, "one")
-    assert ids(fetch(store, "two", queues=("reports",))) == ["second"]
-
-
 def test_a_suspect_waits_and_counts_as_waiting(store: JobStore, clock: Clock) -> None:
     suspect(store, clock)
     assert (state_of(store, "suspect"), count(store).waiting) == (JobState.WAITING, 1)
@@ -190,22 +162,6 @@ def test_a_suspect_stays_one_until_it_ended(store: JobStore, clock: Clock) -> No
     assert state_of(store, "suspect") is JobState.COMPLETED
 
 
-def test_a_suspect_in_a_paused_queue_waits(store: JobStore, clock: Clock) -> None:
-    suspect(store, clock)
-    store.enqueue([a_job("other", queue="other")])
-    store.adjust(Scope(QUEUE), {"paused": True})
-    assert ids(fetch(store, queues=[QUEUE, "other"])) == ["other"]
-
-
-def test_a_suspect_counts_under_caps_and_is_not_held_back_by_them(store: JobStore, clock: Clock) -> None:
-    suspect(store, clock)
-    rules(store, global_concurrency=1)
-    store.enqueue(some_jobs("j", 2))
-    assert ids(fetch(store, "worker-1")) == ["suspect"]
-    assert fetch(store, "worker-2").jobs == []
-    assert count(store).active == 1
-
-
 # Hand-back and registry
 
 
@@ -220,6 +176,14 @@ def test_a_worker_that_leaves_gives_back_what_it_holds(store: JobStore) -> None:
     assert store.owned("worker-1") == {}
     assert store.workers() == []
     assert [(job.id, job.attempt) for job in fetch(store, "worker-2").jobs] == [("one", 1), ("two", 1)]
+
+
+def test_a_worker_is_told_to_configure_a_store_that_knows_no_rules(store: JobStore) -> None:
+    assert store.register(a_worker("worker-1"), LONG_MS) is False
+    store.adjust(Scope(QUEUE), {"cap": 3})
+    assert store.register(a_worker("worker-1"), LONG_MS) is False
+    store.configure({}, {})
+    assert store.register(a_worker("worker-1"), LONG_MS) is True
 
 
 def test_the_registry_names_the_workers_alive(store: JobStore, clock: Clock) -> None:

@@ -41,6 +41,40 @@ def test_jobs_ahead_are_given_only_while_no_other_process_is_idle(store: JobStor
     assert len(fetch(store, "busy", credits=1, ahead=2).jobs) == 3
 
 
+@pytest.mark.parametrize(
+    ("scope", "changes"),
+    [
+        (Scope(QUEUE), {"cap": 5}),
+        (Scope(QUEUE), {"rate": Rate(5, 60_000)}),
+        (Scope(QUEUE), {"lane_cap": 5}),
+        (Scope(QUEUE), {"lane_rate": Rate(5, 60_000)}),
+        (Scope(QUEUE, "acme"), {"cap": 5}),
+        (Scope(QUEUE, "acme"), {"rate": Rate(5, 60_000)}),
+    ],
+    ids=["cap", "rate", "lanes' cap", "lanes' rate", "a lane's cap", "a lane's rate"],
+)
+def test_under_a_limit_set_while_running_nothing_is_held_ahead(
+    store: JobStore, scope: Scope, changes: dict[str, object]
+) -> None:
+    """What one process held unstarted would use up what another with free threads could start."""
+    rules(store)
+    store.adjust(scope, changes)
+    store.enqueue(some_jobs("j", 20, lane="acme"))
+    assert len(fetch(store, "one thread free", credits=1, ahead=96).jobs) == 1
+    assert fetch(store, "none free", credits=0, ahead=96).jobs == []
+    assert len(fetch(store, "four free", credits=4).jobs) == 4
+
+
+def test_jobs_that_nothing_limits_are_held_ahead_of_those_that_are(store: JobStore) -> None:
+    rules(store)
+    store.adjust(Scope(QUEUE, "acme"), {"cap": 5})
+    store.enqueue([*some_jobs("free", 3), *some_jobs("limited", 3, lane="acme")])
+    given = ids(fetch(store, credits=1, ahead=5))
+    assert len([job for job in given if job.startswith("limited")]) <= 1
+    store.adjust(Scope(QUEUE, "acme"), {"cap": None})
+    assert len(given) + len(fetch(store, credits=1, ahead=5).jobs) == 6
+
+
 # A queue
 
 

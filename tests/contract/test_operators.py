@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from jobs.errors import IllegalTransition
+from jobs.errors import IllegalTransition, InvalidAdjustment
 from jobs.model import Cancelled, Outcome, Scope, Settled
 from jobs.states import JobState
 from jobs.store import JobStore
@@ -204,6 +204,51 @@ def test_clean_removes_what_has_waited_long(store: JobStore, clock: Clock) -> No
     assert sorted(job.id for job in store.list_jobs(QUEUE, JobState.DELAYED)) == ["planned-now"]
 
 
+@pytest.mark.parametrize("state", [JobState.WAITING, JobState.DELAYED])
+def test_clean_keeps_the_newest_wherever_they_stand(store: JobStore, clock: Clock, state: JobState) -> None:
+    # By due time and by line the oldest come last here.
+    delay_ms = 10**9 if state is JobState.DELAYED else 0
+    for name, lane, priority in (("a", "zeta", 9), ("b", "mid", 5), ("c", "acme", 1), ("d", "", 5)):
+        store.enqueue([a_job(name, lane=lane, priority=priority, delay_ms=delay_ms)])
+        clock.advance(10_000)
+        delay_ms -= 10**8 if delay_ms else 0
+    assert store.clean(QUEUE, state, keep=4) == 0
+    assert store.clean(QUEUE, state, keep=2) == 2
+    assert sorted(job.id for job in store.list_jobs(QUEUE, state)) == ["c", "d"]
+    assert store.clean(QUEUE, state, keep=1, limit=0) == 0
+    assert store.clean(QUEUE, state, keep=1, older_than_ms=21_000) == 0
+    assert store.clean(QUEUE, state, keep=1) == 1
+    assert sorted(job.id for job in store.list_jobs(QUEUE, state)) == ["d"]
+
+
+def test_held_jobs_and_suspects_count_among_those_that_are_kept(store: JobStore, clock: Clock) -> None:
+    store.enqueue([a_job("suspect")])
+    take(store, "dead", lease_ms=10_000)
+    lose(store, clock, "dead")
+    store.enqueue(some_jobs("j", 3))
+    for job in fetch(store, busy=True).jobs[:1]:
+        settle(store, job, Outcome.HELD, delay_ms=10**6)
+    store.leave("worker-1")
+    store.enqueue(some_jobs("k", 2))
+    assert store.clean(QUEUE, JobState.WAITING, keep=3) == 3
+    assert sorted(job.id for job in store.list_jobs(QUEUE, JobState.WAITING)) == ["j002", "k000", "k001"]
+
+
+def test_what_does_not_all_fit_is_removed_in_the_order_of_the_list(store: JobStore) -> None:
+    store.enqueue([a_job("e", lane="zeta"), a_job("d", lane="acme"), a_job("c", lane="acme", priority=1)])
+    listed = [job.id for job in store.list_jobs(QUEUE, JobState.WAITING)]
+    assert (store.drain(QUEUE, limit=1), store.clean(QUEUE, JobState.WAITING, limit=1)) == (1, 1)
+    assert [job.id for job in store.list_jobs(QUEUE, JobState.WAITING)] == listed[2:]
+
+
+@pytest.mark.parametrize("priority", [0, 11, 100, -1])
+def test_a_priority_that_there_is_not_is_refused(store: JobStore, priority: int) -> None:
+    store.enqueue([a_job("one")])
+    with pytest.raises(InvalidAdjustment, match="from 1 to 10"):
+        store.set_priority(["one"], priority)
+    assert ids(fetch(store)) == ["one"]
+
+
 def test_what_runs_cannot_be_cleaned(store: JobStore) -> None:
     with pytest.raises(IllegalTransition):
         store.clean(QUEUE, JobState.ACTIVE)
@@ -226,9 +271,28 @@ def test_obliterate_leaves_nothing_but_what_runs(store: JobStore) -> None:
 
     stats = count(store)
     assert (stats.waiting, stats.delayed, stats.completed, stats.failed, stats.cancelled) == (0, 0, 0, 0, 0)
-    assert (stats.active, stats.completed_total, stats.failed_total) == (1, 0, 0)
+    assert (stats.active, stats.completed_total, stats.failed_total) == (1, 1, 1)
+    assert store.adjustments()[Scope(QUEUE)] == {"cap": 3}, "what runs still counts under its cap"
+
+    assert settle(store, runs) is Settled.STORED
+    assert [store.obliterate(QUEUE) for _ in range(2)] == [1, 0]
+    stats = count(store)
+    assert (stats.active, stats.completed_total, stats.failed_total) == (0, 0, 0)
     assert stats.completed_per_minute == 0
     assert store.adjustments() == {Scope("other"): {"cap": 3}}
-    assert settle(store, runs) is Settled.STORED
     store.enqueue([a_job("new", lane="acme")])
     assert ids(fetch(store)) == ["new"]
+
+
+def test_a_queue_with_a_dead_letter_that_nobody_has_read_keeps_its_rules(store: JobStore) -> None:
+    store.read_events("audit", "a")
+    store.enqueue([a_job("dead")])
+    settle(store, take(store), Outcome.FAILED)
+    store.adjust(Scope(QUEUE), {"paused": True})
+    store.enqueue([a_job("waits")])
+    assert [store.obliterate(QUEUE) for _ in range(2)] == [1, 0]
+    assert (count(store).failed, count(store).paused) == (1, True)
+    events = store.read_events("audit", "a").events
+    store.ack_events("audit", [event.id for event in events])
+    assert [store.obliterate(QUEUE) for _ in range(2)] == [1, 0]
+    assert (count(store).failed_total, store.adjustments()) == (0, {})

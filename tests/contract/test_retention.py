@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.model import Outcome, Retention
+from jobs.model import Outcome, Retention, Verdict
 from jobs.states import JobState
 from jobs.store import JobStore
 from tests.contract.clock import Clock
@@ -56,6 +56,32 @@ def test_trim_works_in_chunks(store: JobStore) -> None:
     for job in fetch(store).jobs:
         settle(store, job)
     assert [store.trim({QUEUE: Retention(0, 0)}, limit=2) for _ in range(4)] == [2, 2, 1, 0]
+
+
+def test_trim_takes_as_many_as_it_is_asked_for(store: JobStore) -> None:
+    store.enqueue(some_jobs("j", 2_500))
+    jobs = fetch(store, credits=2_500, each=2_500).jobs
+    store.settle("worker-1", [Verdict(job.id, job.token, Outcome.CANCELLED) for job in jobs])
+    assert [store.trim({QUEUE: Retention(0, 0)}, limit=2_400) for _ in range(3)] == [2_400, 100, 0]
+
+
+def test_events_that_nobody_reads_go_after_a_minute(store: JobStore, clock: Clock) -> None:
+    store.enqueue(some_jobs("j", 2))
+    settle(store, take(store))
+    clock.advance(30_000)
+    settle(store, take(store))
+    clock.advance(30_000)
+    store.trim({QUEUE: Retention()})
+    assert [event.job_id for event in store.read_events("audit", "a").events] == ["j001"]
+
+
+def test_events_that_somebody_reads_wait_for_it(store: JobStore, clock: Clock) -> None:
+    store.read_events("audit", "a")
+    store.enqueue([a_job("one")])
+    settle(store, take(store))
+    clock.advance(10**8)
+    store.trim({QUEUE: Retention()})
+    assert [event.job_id for event in store.read_events("audit", "a").events] == ["one"]
 
 
 @pytest.mark.parametrize("retention", [Retention(0, 0), Retention(failed_count=0)])

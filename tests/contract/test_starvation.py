@@ -45,6 +45,34 @@ def test_with_scope_lane_priority_still_orders_a_tenants_own_jobs(store: JobStor
     assert ids(fetch(store)) == ["first", "late"]
 
 
+def test_with_scope_lane_a_tenants_lower_priority_gets_one_start_in_twenty_of_its_own(
+    store: JobStore,
+) -> None:
+    rules(store, priority_scope="lane")
+    store.enqueue(some_jobs("u", 60, lane="acme", priority=1) + some_jobs("n", 60, lane="acme", priority=10))
+    order = of(run_order(store, 60))
+    assert order.count("n") == 3
+    for start in range(40):
+        assert "n" in order[start : start + 20]
+
+
+def test_with_scope_lane_the_bound_holds_for_batches_and_for_each_of_several_priorities(
+    store: JobStore,
+) -> None:
+    rules(store, priority_scope="lane")
+    store.enqueue([job for n in range(1, 6) for job in some_jobs(str(n), 60, lane="acme", priority=n)])
+    order = of(ids(fetch(store, credits=60)))
+    assert [order.count(priority) for priority in "12345"] == [48, 3, 3, 3, 3]
+
+
+def test_with_scope_lane_one_priority_alone_owes_nothing_later(store: JobStore) -> None:
+    rules(store, priority_scope="lane")
+    store.enqueue(some_jobs("u", 40, priority=1))
+    run_order(store, 30)
+    store.enqueue([a_job("n", priority=9)])
+    assert "n" not in of(run_order(store, 10))
+
+
 def test_with_scope_queue_bands_come_before_tenants(store: JobStore) -> None:
     store.enqueue(some_jobs("a", 5, lane="acme", priority=1) + some_jobs("b", 5, lane="beta"))
     assert of(run_order(store)) == "aaaaabbbbb"

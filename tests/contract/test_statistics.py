@@ -41,6 +41,25 @@ def test_lanes_with_work_can_be_listed(store: JobStore) -> None:
     assert store.lanes(QUEUE, []) == []
 
 
+def test_no_more_lanes_are_listed_than_asked_for(store: JobStore) -> None:
+    store.enqueue([a_job(lane=f"t{n % 150:03}", priority=1 + n % 2) for n in range(301)])
+    assert [len(store.lanes(QUEUE, limit=limit)) for limit in (0, 1, 120, 1_000)] == [0, 1, 120, 150]
+    assert sum(lane.waiting for lane in store.lanes(QUEUE, limit=1_000)) == 301
+
+
+def test_a_scan_of_what_runs_comes_in_pages_too(store: JobStore) -> None:
+    store.enqueue([a_job(f"j{n}", queue=QUEUE if n % 2 else "other") for n in range(9)])
+    for owner in ("worker-1", "worker-2"):
+        fetch(store, owner, credits=4, queues=(QUEUE, "other"))
+    seen: list[str] = []
+    mark: str | None = ""
+    while mark is not None:
+        page, mark = store.scan(QUEUE, JobState.ACTIVE, 2, mark)
+        assert len(page) <= 2
+        seen += [job.id for job in page]
+    assert sorted(seen) == sorted(job.id for job in store.list_jobs(QUEUE, JobState.ACTIVE))
+
+
 def test_what_rests_is_counted_when_it_was_met(store: JobStore) -> None:
     rules(store, lane_concurrency=1)
     store.enqueue(some_jobs("a", 3, lane="acme") + some_jobs("b", 3, lane="beta"))

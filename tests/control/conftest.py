@@ -1,6 +1,7 @@
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
@@ -115,10 +116,29 @@ def closed_port() -> int:
 def memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[MemoryStore]:
     """A store in memory and a home of its own under the commands that `here` runs."""
     store = MemoryStore()
+    with under_the_commands(store, tmp_path, monkeypatch):
+        yield store
+
+
+@pytest.fixture
+def reached(
+    board: RedisStore, joined: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[RedisStore]:
+    """The store of `board` and the home of `joined` under the commands that `here` runs."""
+    for name in ("CALLBOARD_HOME", "REDIS_URL", "CALLBOARD_REDIS__NAMESPACE"):
+        monkeypatch.setenv(name, joined[name])
+    home = Path(joined["CALLBOARD_HOME"])
+    home.mkdir()
+    with under_the_commands(board, home, monkeypatch):
+        yield board
+
+
+@contextmanager
+def under_the_commands(store: JobStore, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(platform.broker, "store", store)
-    monkeypatch.setattr(platform, "settings", platform.settings.model_copy(update={"home": tmp_path}))
+    monkeypatch.setattr(platform, "settings", platform.settings.model_copy(update={"home": home}))
     monkeypatch.setattr(platform, "_engine", None)
-    yield store
+    yield
     if platform._engine is not None:
         platform._engine.dispose()
 

@@ -1,9 +1,11 @@
 """Rules changed while the platform runs: who changed them, what holds, and that they are kept."""
 
 import uuid
+from threading import Event, Thread
 
 import pytest
 
+from control.api.serve import keep_rules_restored
 from control.service import EffectiveRules, KeptRules, RuleActions
 from control.service.requests import LaneChanges, QueueChanges
 from database.adjustments import Adjustments
@@ -13,6 +15,7 @@ from jobs.memory import MemoryStore
 from jobs.model import FetchRequest, NewJob, Scope
 from jobs.rules import Rate
 from tests.control.board import small_app
+from tests.waiting import eventually
 
 QUEUE = "email-sync"
 
@@ -157,6 +160,28 @@ def test_a_change_that_the_store_refuses_is_not_kept(tmp_path):
     app.engine().dispose()
 
 
+def test_a_change_that_did_not_reach_the_store_is_not_kept_either(tmp_path):
+    """The operator is told that it failed: the next start of the API must not do it all the same."""
+    from database.migrations import migrate
+
+    class Lost(MemoryStore):
+        def adjust(self, scope, changes):
+            if changes.get("cap") == 3:
+                raise StoreUnavailable("Redis at 127.0.0.1:1 cannot be reached")
+            super().adjust(scope, changes)
+
+    app = small_app(Lost(), tmp_path)
+    migrate(app.engine())
+    verbs = RuleActions(app, "ada")
+    verbs.change_queue(QUEUE, QueueChanges(cap=5))
+
+    with pytest.raises(StoreUnavailable):
+        verbs.change_queue(QUEUE, QueueChanges(cap=3, priority=1))
+
+    assert [(one.name, one.value) for one in Adjustments(app.engine()).read()] == [("cap", 5)]
+    app.engine().dispose()
+
+
 def test_nothing_is_kept_while_the_store_is_away(tmp_path):
     from database.migrations import migrate
 
@@ -192,6 +217,26 @@ def test_a_new_store_is_given_all_that_was_changed(verbs, ruled):
         Scope(QUEUE): {"cap": 3, "rate": Rate(2, 60_000)},
         Scope(QUEUE, "acme"): {"paused": True},
     }
+
+
+def test_a_store_that_lost_its_data_while_the_api_runs_is_given_all_again(verbs, ruled):
+    verbs.change_queue(QUEUE, QueueChanges(cap=3))
+    ruled.broker.store = MemoryStore()
+    ended = Event()
+    watching = Thread(target=keep_rules_restored, args=(ruled, ended), kwargs={"every_s": 0.01})
+    watching.start()
+    try:
+        assert eventually(lambda: ruled.store.adjustments() == {Scope(QUEUE): {"cap": 3}}, timeout=5)
+    finally:
+        ended.set()
+        watching.join()
+
+
+def test_the_first_change_to_a_store_that_lost_its_data_does_not_hide_the_others(verbs, ruled):
+    verbs.change_queue(QUEUE, QueueChanges(cap=3))
+    ruled.broker.store = MemoryStore()
+    verbs.pause(QUEUE, "acme")
+    assert ruled.store.adjustments() == {Scope(QUEUE): {"cap": 3}, Scope(QUEUE, "acme"): {"paused": True}}
 
 
 def test_a_store_that_has_changes_of_its_own_is_left_alone_and_the_difference_told(verbs, kept, store):

@@ -137,9 +137,9 @@ class TestRetryFailed:
         fail(memory, "a", "b")
         retry = memory.retry_dead
 
-        def and_press(job_ids):
+        def and_press(job_ids, **more):
             os.kill(os.getpid(), signal.SIGINT)
-            return retry(job_ids)
+            return retry(job_ids, **more)
 
         monkeypatch.setattr(memory, "retry_dead", and_press)
 

@@ -8,12 +8,11 @@ import pytest
 
 from actors import app
 from database.adjustments import Adjustments
-from database.engine import make_engine
 from database.migrations import migrate
 from jobs.model import FetchRequest, NewJob, Scope, WorkerInfo
 from jobs.rules import Rate
 from tests.control.board import work
-from tests.control.running import callboard, command, on_a_terminal, refused, running
+from tests.control.running import command, on_a_terminal, refused, running
 
 QUEUE = "email-sync"
 
@@ -238,32 +237,32 @@ class TestWorkers:
 
 
 class TestOnARealServer:
-    def test_pausing_limits_and_draining(self, joined, board):
-        assert callboard(joined, "migrate").returncode == 0
-        put(board, 1_500, lane="acme")
+    def test_pausing_limits_and_draining(self, here, reached):
+        assert here("migrate").returncode == 0
+        put(reached, 1_500, lane="acme")
 
-        assert callboard(joined, "queues", "pause", QUEUE).returncode == 0
-        assert callboard(joined, "tenants", "set", "acme", "--rate", "5/s").returncode == 0
-        assert board.adjustments()[Scope(QUEUE)] == {"paused": True}
-        assert board.adjustments()[Scope(QUEUE, "acme")] == {"rate": Rate(5, 1_000)}
-        assert board.fetch(FetchRequest("w1", "t1", 1, {QUEUE: 1})).jobs == []
-        assert "queue email-sync is paused" in callboard(joined, "jobs", "why", "j00000").stdout
-        assert callboard(joined, "queues", "restore").stdout == "nothing differs\n"
-        assert callboard(joined, "queues", "lanes", QUEUE).stdout.splitlines()[1].split()[0] == "acme"
+        assert here("queues", "pause", QUEUE).returncode == 0
+        assert here("tenants", "set", "acme", "--rate", "5/s").returncode == 0
+        assert reached.adjustments()[Scope(QUEUE)] == {"paused": True}
+        assert reached.adjustments()[Scope(QUEUE, "acme")] == {"rate": Rate(5, 1_000)}
+        assert reached.fetch(FetchRequest("w1", "t1", 1, {QUEUE: 1})).jobs == []
+        assert "queue email-sync is paused" in here("jobs", "why", "j00000").stdout
+        assert here("queues", "restore").stdout == "nothing differs\n"
+        assert here("queues", "lanes", QUEUE).stdout.splitlines()[1].split()[0] == "acme"
 
-        assert callboard(joined, "queues", "drain", QUEUE, "--yes").stdout.endswith("1,500 jobs removed\n")
+        assert here("queues", "drain", QUEUE, "--yes").stdout.endswith("1,500 jobs removed\n")
 
-    def test_an_obliterated_queue_leaves_no_changed_limits(self, joined, board):
-        callboard(joined, "migrate")
-        put(board, 1)
-        callboard(joined, "queues", "set", QUEUE, "--cap", "2")
-        callboard(joined, "tenants", "set", "acme", "--queue", QUEUE, "--cap", "2")
+    def test_an_obliterated_queue_leaves_no_changed_limits(self, here, reached):
+        here("migrate")
+        put(reached, 1)
+        here("queues", "set", QUEUE, "--cap", "2")
+        here("tenants", "set", "acme", "--queue", QUEUE, "--cap", "2")
 
-        result = callboard(joined, "queues", "obliterate", QUEUE, "--confirm", QUEUE)
+        result = here("queues", "obliterate", QUEUE, "--confirm", QUEUE)
 
         assert result.stdout.splitlines()[-1] == "1 job removed"
-        assert board.adjustments() == {}
-        assert callboard(joined, "queues", "restore").stdout == "nothing differs\n"
+        assert reached.adjustments() == {}
+        assert here("queues", "restore").stdout == "nothing differs\n"
 
     def test_a_long_drain_draws_a_bar_on_a_terminal(self, joined, board):
         put(board, 3_000)
@@ -273,25 +272,22 @@ class TestOnARealServer:
             screen.line_with("3,000 jobs removed")
         assert any("━" in line for line in screen.lines)
 
-    def test_doctor_shows_a_difference_and_how_to_mend_it(self, joined, board):
-        callboard(joined, "migrate")
-        callboard(joined, "queues", "set", QUEUE, "--cap", "2")
-        assert "✓ changed limits" in callboard(joined, "doctor").stdout
+    def test_doctor_shows_a_difference_and_how_to_mend_it(self, here, reached):
+        here("migrate")
+        here("queues", "set", QUEUE, "--cap", "2")
+        assert "✓ changed limits" in here("doctor").stdout
 
-        board.adjust(Scope(QUEUE), {"cap": None})
+        reached.adjust(Scope(QUEUE), {"cap": None})
 
-        said = callboard(joined, "doctor").stdout
+        said = here("doctor").stdout
         assert "✗ changed limits: email-sync: cap is as in the settings, kept is 2" in said
         assert "callboard queues restore" in said
 
-    def test_the_api_gives_a_new_store_what_was_changed(self, joined, board, closed_port):
-        callboard(joined, "migrate")
-        engine = make_engine(f"sqlite:///{joined['CALLBOARD_HOME']}/callboard.db")
-        Adjustments(engine).write(Scope(QUEUE), {"paused": True}, "ada")
-
-        engine.dispose()
+    def test_the_api_gives_a_new_store_what_was_changed(self, joined, reached, closed_port):
+        migrate(app.engine())
+        Adjustments(app.engine()).write(Scope(QUEUE), {"paused": True}, "ada")
 
         with running(command("api"), {**joined, "CALLBOARD_API__PORT": str(closed_port)}) as run:
             run.line_with("pauses and limits restored: 1")
 
-        assert board.stats([QUEUE])[0].paused
+        assert reached.stats([QUEUE])[0].paused

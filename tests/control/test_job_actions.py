@@ -4,7 +4,7 @@ import pytest
 
 from actors.composition import App
 from control.service import JobActions
-from jobs.model import FetchRequest, NewJob, Outcome
+from jobs.model import FetchRequest, NewJob, Outcome, Unique, UniqueMode, Verdict
 from jobs.states import JobState
 from tests.control.board import work
 
@@ -43,6 +43,18 @@ def test_a_delayed_job_starts_now(verbs, put, store):
 
     assert (answer.done, answer.message) == (True, "job 'j1' may start now")
     assert store.get("j1").state is JobState.WAITING
+
+
+def test_a_job_does_not_run_again_beside_another_with_its_unique_key(verbs, put, store):
+    key = Unique("invoice-7", UniqueMode.UNTIL_FINISHED)
+    put("j1", unique=key)
+    store.settle("w1", [Verdict("j1", start(store).token, Outcome.FAILED)])
+    put("j2", unique=key)
+
+    (answer,) = verbs.retry(["j1"])
+
+    assert (answer.done, answer.outcome) == (False, "refused")
+    assert "job 'j1' is failed; another job with its unique key has not ended" in answer.message
 
 
 def test_a_job_that_cannot_be_promoted_says_why(verbs, put):
@@ -129,3 +141,10 @@ def test_more_jobs_than_one_chunk_are_all_answered(verbs, put, store):
 
     assert outcomes(verbs.remove(ids)) == ["done"] * 1_100
     assert store.stats([QUEUE])[0].waiting == 0
+
+
+def test_a_reason_that_is_no_text_is_made_one(verbs, put, store):
+    """A shell hands over bytes that are none as half surrogate pairs."""
+    put("j1")
+    assert outcomes(verbs.cancel(["j1"], "sent \udcff\x1b[31m twice")) == ["done"]
+    assert b"sent ??[31m twice" in store.get("j1").record

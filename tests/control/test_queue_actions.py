@@ -11,7 +11,7 @@ from control.service.requests import CleanRequest, DrainRequest, ObliterateReque
 from database.adjustments import Adjustments
 from jobs.errors import UnknownQueue
 from jobs.memory import MemoryStore
-from jobs.model import NewJob, Outcome
+from jobs.model import FetchRequest, NewJob, Outcome, Scope, Verdict
 from jobs.states import JobState
 from tests.control.board import small_app, work
 
@@ -129,6 +129,20 @@ def test_an_obliterated_queue_loses_its_jobs_its_counters_and_its_changed_rules(
     assert (stats.waiting, stats.failed, stats.failed_total) == (0, 0, 0)
     assert Adjustments(ruled.engine()).read() == []
     assert store.adjustments() == {}
+
+
+def test_an_obliterated_queue_keeps_its_rules_while_one_of_its_jobs_runs(ruled, store):
+    RuleActions(ruled, "ada").change_queue(QUEUE, QueueChanges(cap=1))
+    put(store, 3)
+    (job,) = store.fetch(FetchRequest("w", "t", 1, {QUEUE: 1})).jobs
+
+    assert QueueActions(ruled, "ada").obliterate(QUEUE, ObliterateRequest(confirm=QUEUE)).removed == 2
+    assert [one.value for one in Adjustments(ruled.engine()).read()] == [1]
+    assert store.adjustments() == {Scope(QUEUE): {"cap": 1}}
+
+    store.settle("w", [Verdict(job.id, job.token, Outcome.COMPLETED)])
+    QueueActions(ruled, "ada").obliterate(QUEUE, ObliterateRequest(confirm=QUEUE))
+    assert (Adjustments(ruled.engine()).read(), store.adjustments()) == ([], {})
 
 
 def test_a_name_of_several_queues_is_refused_with_them(verbs):

@@ -55,7 +55,7 @@ def test_a_database_of_a_newer_release_is_left_alone(engine: Engine) -> None:
 
 
 def test_many_processes_may_migrate_at_once(database_url: str) -> None:
-    processes = 6
+    processes = 4
     spawn = multiprocessing.get_context("spawn")
     barrier = spawn.Barrier(processes)
     results = spawn.Queue()

@@ -16,16 +16,16 @@ pytestmark = pytest.mark.faults
 def test_a_job_that_kills_its_process_is_dead_lettered_and_its_neighbours_are_not(fleet: Fleet) -> None:
     neighbours = fleet.send("slow", [1, 2])
     only_one_attempt = fleet.send("quick", range(50), delay_ms=2_000, attempts=1)
-    first = fleet.start()
+    first = fleet.start(lease_s=3.0)
     eventually(lambda: len(fleet.runs()) == 2)
     fleet.send("deadly", [1], attempts=10)
     eventually(first.ended)
     fleet.open_gate()
     for life in (2, 3):  # as a supervisor would
-        worker = fleet.start()
+        worker = fleet.start(lease_s=3.0)
         eventually(worker.ended, timeout=20)
         assert len(fleet.runs("deadly-1")) == life
-    fleet.start()
+    fleet.start(lease_s=3.0)
     eventually(lambda: fleet.completed(*neighbours, *only_one_attempt), timeout=20)
 
     job = fleet.job("deadly-1")
@@ -38,7 +38,7 @@ def test_a_job_that_kills_its_process_is_dead_lettered_and_its_neighbours_are_no
 
 def test_what_was_held_and_not_started_when_its_worker_was_killed_has_spent_nothing(fleet: Fleet) -> None:
     """Short jobs are held ahead of the threads. With one attempt each, none may be spent that did not run."""
-    ids = fleet.send("quick", range(4_000), attempts=1)
+    ids = fleet.send("quick", range(8_000), attempts=1)
     victim = fleet.start(lease_s=60.0, threads=4)
     eventually(lambda: len(fleet.runs()) > 500, timeout=20)
     victim.kill()
@@ -93,7 +93,7 @@ def test_a_job_of_a_newer_release_waits_for_a_worker_that_knows_it(fleet: Fleet)
 
 def test_the_whole_fleet_dies_and_what_ran_is_at_the_head_when_it_comes_back(fleet: Fleet) -> None:
     ran = fleet.send("slow", range(4))
-    hosts = fleet.start_two(threads=2)
+    hosts = fleet.start_two(threads=2, lease_s=2.0)
     eventually(lambda: len(fleet.runs()) == 4)
     fleet.store.adjust(Scope("slow"), {"paused": True})  # until the leases have ended
     others = fleet.send("quick", range(20_000), queue="slow")

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from broker.worker.stop import END_S
 from jobs.states import JobState
 from tests.faults.fleet import Fleet
 from tests.waiting import eventually
@@ -34,7 +35,7 @@ def test_a_stop_hands_back_what_was_not_started_and_lets_the_rest_finish(fleet: 
 def test_clocks_of_hosts_that_are_wrong_by_minutes_change_nothing(fleet: Fleet) -> None:
     fast, slow = fleet.begin(skew_s=600.0), fleet.begin(skew_s=-600.0)
     workers = [fleet.arrived(fast), fleet.arrived(slow)]
-    fleet.send("slow", [1, 2])
+    fleet.send("slow", range(6))  # more than the threads of one
     fleet.send("work", range(20), fails=1)
     due = fleet.send("quick", range(20), delay_ms=1_000)
     sent = time.monotonic()
@@ -56,4 +57,33 @@ def test_a_running_job_that_is_cancelled_under_load_ends_in_under_a_second(fleet
     assert time.monotonic() - since < 1.0
     assert fleet.store.stats(["quick"])[0].waiting > 0, "there was load all the time"
     assert [run.word for run in fleet.runs("work-1")] == ["stopped"]
+    fleet.balance()
+
+
+def test_a_job_that_runs_too_long_is_interrupted_and_runs_elsewhere_only_then(fleet: Fleet) -> None:
+    stopping = fleet.start(stop_s=1.0, queues=["work"])
+    fleet.send("work", [1], ms=4_000)
+    eventually(lambda: fleet.runs("work-1"))
+    fleet.start()
+    stopping.terminate()
+    eventually(stopping.ended)
+    eventually(lambda: fleet.completed("work-1"), timeout=15.0)
+    cut, whole = fleet.runs("work-1")
+    assert (cut.word, whole.word) == ("stopped", "ended")
+    assert cut.end is not None
+    assert cut.end <= whole.start
+    assert (fleet.job("work-1").attempts, fleet.balance().leases_lost) == (1, 0)
+
+
+def test_a_stop_ends_in_time_although_a_job_holds_the_interpreter_lock(fleet: Fleet) -> None:
+    """Nothing in the process can move then, not even the handler of the signal."""
+    stopping = fleet.start(stop_s=0.5, lease_s=30.0)
+    fleet.send("hog", [1], seconds=40)
+    eventually(lambda: fleet.runs("hog-1"))
+    since = time.monotonic()
+    stopping.terminate()
+    eventually(stopping.ended, timeout=0.5 + END_S + 3.0)
+    assert time.monotonic() - since > 0.5
+    eventually(lambda: fleet.job("hog-1").lost_leases == 1)
+    fleet.remove(["hog-1"])
     fleet.balance()

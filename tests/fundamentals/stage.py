@@ -72,8 +72,10 @@ def real_app(
 
 
 @pytest.fixture
-def running_worker(real_app: App) -> Iterator[StartWorker]:
+def running_worker(real_app: App, monkeypatch: pytest.MonkeyPatch) -> Iterator[StartWorker]:
     """Call it once the actors are declared: Dramatiq's own Worker runs them in threads of this process."""
+    # A short test is over while the lease helper still starts; it is killed instead of waited for.
+    monkeypatch.setattr("broker.worker.leases.STOP_S", 1.05)
     workers: list[dramatiq.Worker] = []
 
     def start() -> dramatiq.Worker:

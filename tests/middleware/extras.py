@@ -3,6 +3,10 @@
 from typing import Any, ClassVar
 
 import dramatiq
+from dramatiq.middleware import GroupCallbacks
+from dramatiq.rate_limits.backends import StubBackend
+
+from middleware.stack import Ports
 
 
 class Noting(dramatiq.Middleware):
@@ -21,3 +25,22 @@ class NeedsArguments(dramatiq.Middleware):
 
 class NoMiddleware:
     pass
+
+
+class Rules(dramatiq.Middleware):
+    """Takes what the places of the stack are made of."""
+
+    def __init__(self, ports: Ports) -> None:
+        self.ports = ports
+
+
+class Breaking(dramatiq.Middleware):
+    def __init__(self) -> None:
+        raise LookupError("no licence")
+
+
+class Groups(GroupCallbacks):
+    """Dramatiq's, with a backend for its barriers."""
+
+    def __init__(self) -> None:
+        super().__init__(StubBackend())  # type: ignore[no-untyped-call]

@@ -73,6 +73,8 @@ KEPT_VALUES = {
     "REDIS_PASSWORD": ("pw", "********"),
     "SMTP_PASS": ("pw", "********"),
     "SENTRY_DSN": ("https://key@sentry.example/1", "********"),
+    "OTEL_EXPORTER_OTLP_ENDPOINT": ("http://collector:4318", "http://collector:4318"),
+    "OTEL_EXPORTER_OTLP_HEADERS": ("authorization=word", "********"),
 }
 
 

@@ -5,6 +5,7 @@
 -- EVENTS: none
 -- OOM: allowed
 -- INCLUDE:
+if redis.call('EXISTS', events) == 0 then return 0 end -- the server has lost its data
 local CHUNK = 1000 -- well under what Lua can unpack
 for i = first_event, #ARGV, CHUNK do
   redis.call('XACK', events, reader, unpack(ARGV, i, math.min(i + CHUNK - 1, #ARGV)))

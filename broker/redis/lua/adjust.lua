@@ -1,7 +1,7 @@
 -- PURPOSE: Change rules of a queue or lane while running; what may run by the new rules is awake at once.
--- KEYS: policies, waiting, lines, order, clocks, crowd, ready, timers, rests, asleep, running, tally, totals, expiries
+-- KEYS: policies, lines, order, clocks, gates, ready, timers, rests, asleep, running, tally, totals, expiries
 -- ARGV: queue, lane, of_lane, changes
--- RETURNS: 1
+-- RETURNS: 1 when lines of the queue may rest for a rule that has changed: `rouse` them; else 0
 -- EVENTS: none
 -- OOM: allowed
 -- INCLUDE: clock, places, counts, lines, limits, resting
@@ -20,6 +20,7 @@ else
   redis.call('HDEL', policies, field)
 end
 
+local lane_rules_changed = false
 if of_lane == '1' then
   redis.call('HSET', policies, 'lanes', 1)
   if adjusted.paused then
@@ -28,26 +29,25 @@ if of_lane == '1' then
       if tonumber(redis.call('HGET', lines, line) or 0) >= RESTING then sleep_for('p' .. SEP .. scope, 'L' .. line) end
     end
   else
-    -- What still holds a line back is found when it is met.
+    -- What still holds a lane back is found when it is met.
     for _, line in ipairs(lines_of(scope)) do wake_line(line) end
-    redis.call('HDEL', asleep, 'p' .. SEP .. scope)
+    local pause = 'p' .. SEP .. scope
+    redis.call('ZREMRANGEBYLEX', asleep, first_of(pause), last_of(pause))
   end
 else
+  for name in pairs(cmsgpack.unpack(changes)) do
+    if string.sub(name, 1, 5) == 'lane_' then lane_rules_changed = true end
+  end
+  -- Until it is done: whoever was to wake the lines may die.
+  if lane_rules_changed then redis.call('HSET', policies, 'm' .. SEP .. queue, 1) end
   if adjusted.paused then
     redis.call('HSET', policies, 'p' .. SEP .. queue, 1)
     redis.call('ZREM', ready, queue)
   else
     redis.call('HDEL', policies, 'p' .. SEP .. queue)
     redis.call('ZREM', timers, 'Q' .. queue)
-    local lane_rules_changed = false
-    for name in pairs(cmsgpack.unpack(changes)) do
-      if string.sub(name, 1, 5) == 'lane_' then lane_rules_changed = true end
-    end
-    if lane_rules_changed then
-      for _, line in ipairs(lines_that_rest(queue)) do wake_line(line) end
-    end
-    if redis.call('ZRANGEBYLEX', order, first_of(queue), last_of(queue), 'LIMIT', 0, 1)[1] then make_ready(queue) end
+    wake_queue(queue)
   end
 end
 write_counts()
-return 1
+return lane_rules_changed and 1 or 0

@@ -1,30 +1,56 @@
 -- PURPOSE: Remove jobs of a queue from one of its ordered sets, the first ones first, at most `most`.
--- KEYS: jobs, meta, waiting, apart, lines, order, clocks, crowd, timers, delayed, clock, running, tally, totals, expiries, unique, completed, failed, cancelled, dead, outcomes, progress, markers, events, set...
--- ARGV: queue, keep, before, most, after, skipped
+-- KEYS: jobs, meta, waiting, apart, lines, order, clocks, timers, delayed, clock, running, tally, totals, expiries, unique, completed, failed, cancelled, dead, outcomes, progress, markers, events, backlog, gates, set...
+-- ARGV: queue, keep, before, most, after, skipped, newest
 -- RETURNS: how many were removed, how many were passed over, and the member to go on after (empty: the end)
--- EVENTS: none
+-- EVENTS: `failed` for a job whose record cannot be read: it becomes a dead letter instead
 -- OOM: allowed
--- INCLUDE: clock, record, places, counts, lines, standing, unique, removal, departure, unread
+-- INCLUDE: clock, record, places, counts, lines, standing, unique, removal, departure, unread, ages, settlement, news, aside
 -- `before` is a time in ms, or -1 for any: settled jobs that ended, waiting ones that were ready, delayed ones
--- that were made by then. `skipped` were passed over in the calls before. The newest `keep` stay, and dead letters whose event a reader has not dealt with.
+-- that were made by then. `skipped` were passed over in the calls before. Of settled jobs the newest `keep` stay,
+-- of others those that came as late as `newest` (see ages.lua; empty: none); and dead letters whose event a
+-- reader has not dealt with.
 local set = KEYS[first_set]
 local over = redis.call('ZLEXCOUNT', set, first_of(queue), last_of(queue)) - tonumber(keep) - tonumber(skipped)
 local latest = tonumber(before)
 if over <= 0 then return { 0, 0, '' } end
-local removed = 0
+local removed, gone = 0, 0
 local wanted = math.min(over, tonumber(most))
 local members = redis.call('ZRANGEBYLEX', set, after == '' and first_of(queue) or '(' .. after, last_of(queue), 'LIMIT', 0, wanted)
 local unread_from = first_unread()
+local settled_words = { [completed] = 'completed', [failed] = 'failed', [cancelled] = 'cancelled' }
+
+local function clear_away_unreadable(member)
+  if set == waiting then
+    set_aside_in_line(member)
+  elseif set == apart then
+    set_aside_apart(member)
+  elseif set == delayed then
+    redis.call('ZREM', delayed, member)
+    set_clock(queue)
+    set_aside_delayed(id_of(member), queue)
+  else
+    remove_settled(set, settled_words[set], { member })
+    removed = removed + 1
+  end
+end
+
+local function may_go(record, member)
+  local since = record[FINISHED] > 0 and record[FINISHED] or (record[STATE] == 'waiting' and record[READY] or record[CREATED])
+  if latest >= 0 and since > latest then return false end
+  if record[STATE] == 'failed' and record[FINISHED] >= unread_from then return false end
+  return newest == '' or lateness(set, member) < newest
+end
+
 for _, member in ipairs(members) do
   local id = id_of(member)
   local record = load_record(id)
   if not record then
-    redis.call('ZREM', set, member)
-  else
-    local since = record[FINISHED] > 0 and record[FINISHED] or (record[STATE] == 'waiting' and record[READY] or record[CREATED])
-    local safe = record[STATE] ~= 'failed' or record[FINISHED] < unread_from
-    if (latest < 0 or since <= latest) and safe and depart(id) then removed = removed + 1 end
+    clear_away_unreadable(member)
+    gone = gone + 1
+  elseif may_go(record, member) and depart(id) then
+    removed, gone = removed + 1, gone + 1
   end
 end
+publish_news()
 write_counts()
-return { removed, #members - removed, #members == wanted and members[#members] or '' }
+return { removed, #members - gone, #members == wanted and members[#members] or '' }

@@ -1,7 +1,7 @@
 -- PURPOSE: Store the settings' rules of queues and weights of tenants. Adjustments stay.
 -- KEYS: policies
 -- ARGV: rule...
--- RETURNS: 1
+-- RETURNS: the queues whose rules have changed: `rouse` what rests in them
 -- EVENTS: none
 -- OOM: allowed
 -- INCLUDE: places
@@ -10,9 +10,15 @@
 for _, field in ipairs(redis.call('HKEYS', policies)) do
   if string.sub(field, 1, 2) == 'w' .. SEP then redis.call('HDEL', policies, field) end
 end
+local changed = {}
+redis.call('HSET', policies, 'configured', 1)
 for i = first_rule, #ARGV, 3 do
   local kind, name, value = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  redis.call('HSET', policies, kind .. SEP .. name, value)
+  local field, mark = kind .. SEP .. name, 'm' .. SEP .. name
+  -- The mark stays until that is done: whoever was to do it may die.
+  if kind == 'q' and redis.call('HGET', policies, field) ~= value then redis.call('HSET', policies, mark, 1) end
+  if kind == 'q' and redis.call('HEXISTS', policies, mark) == 1 then changed[#changed + 1] = name end
+  redis.call('HSET', policies, field, value)
   if kind == 'w' then
     redis.call('HSET', policies, 'lanes', 1)
   else
@@ -27,4 +33,4 @@ for i = first_rule, #ARGV, 3 do
     end
   end
 end
-return 1
+return changed

@@ -1,5 +1,5 @@
 -- PURPOSE: Accept jobs in order. An id that is there, or is remembered, is not added again; nor is a held unique name.
--- KEYS: jobs, meta, outcomes, progress, waiting, apart, lines, order, clocks, crowd, ready, timers, rests, policies, unique, delayed, clock, markers, running, tally, totals, expiries, events, backlog, wake...
+-- KEYS: jobs, meta, outcomes, progress, waiting, apart, lines, order, clocks, gates, ready, timers, rests, policies, unique, delayed, clock, markers, running, tally, totals, expiries, events, backlog, wake...
 -- ARGV: events_cap, job...
 -- RETURNS: for each job 1 (created), 0 (the id was there), the id that holds its unique name, or an id in brackets that made way for it
 -- EVENTS: none; a job has no event before its first attempt
@@ -53,11 +53,16 @@ for a = first_job, #ARGV, 3 do
     -- Idle workers sleep until the earliest due time they know of: a new earliest must wake one.
     if not head or due < tonumber(head) then woken[queue] = description[14] end
   elseif goes_in then
-    local name = description[4] == '' and description[3] or description[3] .. GATE_MARK .. description[4]
+    local gate = description[4]
+    local name = gate == '' and description[3] or description[3] .. GATE_MARK .. gate
     local line = queue .. SEP .. string.format('%02d', band) .. SEP .. name
     redis.call('ZADD', waiting, 0, line .. SEP .. string.format('%02d%013x', description[5], place) .. SEP .. id)
-    local n = redis.call('HINCRBY', lines, line, 1)
-    if n == 1 or n > RESTING then joined_line(line, n) end
+    if gate == '' then
+      local n = redis.call('HINCRBY', lines, line, 1)
+      if n == 1 or n > RESTING then joined_lane(line, n, 1) end
+    else
+      joined_gate(line)
+    end
     joined[queue] = description[14]
   end
   answers[#answers + 1] = answer

@@ -1,10 +1,10 @@
 -- PURPOSE: End a worker's lease on a clean stop. What it still holds is back in its place, unspent.
--- KEYS: jobs, meta, waiting, apart, lines, order, clocks, crowd, ready, timers, clock, rests, asleep, running, starts, policies, unique, held, leases, workers, requests, idle, turns, completed, failed, cancelled, dead, tally, totals, expiries, events, backlog, outcomes
+-- KEYS: jobs, meta, waiting, apart, lines, order, clocks, gates, ready, timers, clock, rests, asleep, running, starts, policies, unique, held, leases, workers, requests, idle, turns, completed, failed, cancelled, dead, tally, totals, expiries, events, backlog, outcomes
 -- ARGV: owner, most
 -- RETURNS: how many jobs were given back (call again while it is `most`), then the queues that have work again
--- EVENTS: `cancelled` for what was to be cancelled; what was not started leaves no attempt
+-- EVENTS: `cancelled` for what was to be cancelled, `failed` for a job whose record cannot be read; what was not started leaves no attempt
 -- OOM: allowed
--- INCLUDE: clock, record, places, counts, lines, standing, limits, unique, settlement, news, farewell, watch
+-- INCLUDE: clock, record, places, counts, lines, standing, limits, unique, settlement, news, farewell, solitude, watch, rules, aside
 local queues = {}
 local members = redis.call('ZRANGEBYLEX', held, first_of(owner), last_of(owner), 'LIMIT', 0, most)
 for _, member in ipairs(members) do
@@ -27,8 +27,10 @@ for _, member in ipairs(members) do
     end
     save_record(id, record)
     queues[record[QUEUE]] = true
-  else
+  elseif record then
     leaving[#leaving + 1] = member
+  else
+    set_aside_active(member)
   end
 end
 write_releases()
@@ -39,5 +41,6 @@ end
 publish_news()
 write_counts()
 local answer = { #members }
+for queue in pairs(woken) do queues[queue] = true end
 for queue in pairs(queues) do answer[#answer + 1] = queue end
 return answer

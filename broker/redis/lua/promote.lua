@@ -1,5 +1,5 @@
 -- PURPOSE: Let delayed jobs, and jobs held by themselves, run now.
--- KEYS: jobs, meta, waiting, apart, lines, order, clocks, crowd, ready, timers, rests, policies, delayed, clock, running, tally, totals, expiries
+-- KEYS: jobs, meta, waiting, apart, lines, order, clocks, gates, ready, timers, rests, policies, delayed, clock, running, tally, totals, expiries
 -- ARGV: id...
 -- RETURNS: for each job 1 or 0, then the queues that have work
 -- EVENTS: none

@@ -1,5 +1,5 @@
 -- PURPOSE: After a change of priority_scope, move waiting jobs to the band in which they belong now, at most `most`.
--- KEYS: jobs, meta, waiting, apart, lines, order, clocks, crowd, ready, timers, rests, policies, running, tally, totals, expiries
+-- KEYS: jobs, meta, waiting, apart, lines, order, clocks, gates, ready, timers, rests, policies, running, tally, totals, expiries
 -- ARGV: most, queue...
 -- RETURNS: how many were moved; call again while it is not 0
 -- EVENTS: none

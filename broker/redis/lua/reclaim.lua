@@ -1,10 +1,10 @@
 -- PURPOSE: Give back the jobs of workers whose lease ran out: they are suspects, at their old place.
--- KEYS: jobs, meta, outcomes, waiting, apart, lines, order, clocks, crowd, ready, timers, clock, rests, asleep, running, policies, unique, held, leases, workers, requests, idle, turns, completed, failed, cancelled, dead, tally, totals, expiries, events, backlog
+-- KEYS: jobs, meta, outcomes, waiting, apart, lines, order, clocks, gates, ready, timers, clock, rests, asleep, running, policies, unique, held, leases, workers, requests, idle, turns, completed, failed, cancelled, dead, tally, totals, expiries, events, backlog
 -- ARGV: max_lost, most, reason, grace_ms
 -- RETURNS: how many jobs, then the queues that have work again
--- EVENTS: `lost` for each job
+-- EVENTS: `lost` for each job, `failed` for one whose record cannot be read
 -- OOM: allowed
--- INCLUDE: clock, record, places, counts, lines, standing, limits, unique, settlement, news, give, farewell, watch
+-- INCLUDE: clock, record, places, counts, lines, standing, limits, unique, settlement, news, farewell, solitude, watch, rules, aside
 -- A job that lost its lease `max_lost` times, or on its last attempt, is dead-lettered with `reason`.
 local OWNERS = 16
 local SILENCE_MS = 10000
@@ -50,13 +50,7 @@ for _, owner in ipairs(expired) do
     if record and record[STATE] == 'active' and record[OWNER] == owner then
       give_back(id, record, owner)
     else
-      redis.call('ZREM', held, member)
-      if not record then
-        -- It ran, as it is held, and only its creation may still be told.
-        local made = load_record(id)
-        if made then count_active(made, -1) end
-        set_aside(id, string.match(member, '\31(.-)\31'))
-      end
+      if record then redis.call('ZREM', held, member) else set_aside_active(member) end
     end
   end
   left = left - #members
@@ -72,5 +66,6 @@ end
 publish_news()
 write_counts()
 local answer = { tonumber(most) - left }
+for queue in pairs(woken) do queues[queue] = true end
 for queue in pairs(queues) do answer[#answer + 1] = queue end
 return answer

@@ -1,5 +1,5 @@
 -- PURPOSE: Remove jobs in any state but active.
--- KEYS: jobs, meta, waiting, apart, lines, order, clocks, crowd, timers, delayed, clock, running, tally, totals, expiries, unique, completed, failed, cancelled, dead, outcomes, progress, markers
+-- KEYS: jobs, meta, waiting, apart, lines, order, clocks, gates, timers, delayed, clock, running, tally, totals, expiries, unique, completed, failed, cancelled, dead, outcomes, progress, markers
 -- ARGV: id...
 -- RETURNS: for each job 1 or 0
 -- EVENTS: none

@@ -1,5 +1,5 @@
 -- PURPOSE: Start nothing of a queue, lane or gate for a while; a longer rest stays as it is.
--- KEYS: waiting, lines, order, clocks, crowd, ready, timers, rests, running, tally, totals, expiries
+-- KEYS: lines, order, clocks, gates, ready, timers, rests, running, tally, totals, expiries
 -- ARGV: scope, for_ms, reason
 -- RETURNS: until when it rests
 -- EVENTS: none

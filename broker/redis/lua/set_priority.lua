@@ -1,5 +1,5 @@
 -- PURPOSE: Change the priority of jobs that have not started.
--- KEYS: jobs, meta, waiting, apart, lines, order, clocks, crowd, ready, timers, rests, policies, running, tally, totals, expiries
+-- KEYS: jobs, meta, waiting, apart, lines, order, clocks, gates, ready, timers, rests, policies, running, tally, totals, expiries
 -- ARGV: priority, id...
 -- RETURNS: for each job 1 or 0
 -- EVENTS: none

@@ -1,24 +1,36 @@
 -- PURPOSE: Store how deliveries ended, with what follows from each and its event, in one step.
--- KEYS: jobs, meta, outcomes, progress, waiting, apart, lines, order, clocks, crowd, ready, turns, timers, rests, asleep, running, starts, policies, unique, costs, delayed, clock, held, completed, failed, cancelled, dead, markers, tally, totals, expiries, events, backlog
+-- KEYS: jobs, meta, outcomes, progress, waiting, apart, lines, order, clocks, gates, ready, turns, timers, rests, asleep, running, starts, policies, unique, costs, delayed, clock, held, completed, failed, cancelled, dead, markers, tally, totals, expiries, events, backlog
 -- ARGV: owner, verdict...
--- RETURNS: for each verdict 1 (stored), 2 (this delivery was settled before) or 0 (the lease was lost)
--- EVENTS: one for each stored verdict but `returned` and `held`, and `cancelled` where such a job was to be cancelled
+-- RETURNS: for each verdict 1 (stored), 2 (this delivery was settled before) or 0 (the lease was lost); then the queues in which what slept for a place woke
+-- EVENTS: one for each stored verdict but `returned` and `held`, `cancelled` where such a job was to be cancelled, `failed` for one whose record cannot be read
 -- OOM: allowed
--- INCLUDE: clock, record, places, counts, limits, settlement, news, removal, unique, standing, lines, resting
--- A verdict is packed as id, token, outcome, delay, record or false, detail, progress or false, dead-letter
--- queue (or empty: the job's own), how many completed jobs the queue keeps (or -1), whether a completed job
--- is removed at once, what rests, and the reason.
+-- INCLUDE: clock, record, places, counts, limits, settlement, news, removal, unique, standing, lines, resting, solitude, watch, rules, aside
+-- Of a verdict the record and the progress may be false, letters empty (the job's own dead-letter queue), keep (how
+-- many completed jobs stay in the queue) -1; remove: a completed job leaves at once.
+-- A verdict's parts, as broker/redis/records.py packs them.
+local VERDICT_ID = 1
+local VERDICT_TOKEN = 2
+local VERDICT_OUTCOME = 3
+local VERDICT_DELAY = 4
+local VERDICT_RECORD = 5
+local VERDICT_DETAIL = 6
+local VERDICT_PROGRESS = 7
+local VERDICT_LETTERS = 8
+local VERDICT_KEEP = 9
+local VERDICT_REMOVE = 10
+local VERDICT_RESTS = 11
+local VERDICT_REASON = 12
 local INTERRUPTED_NOT_BEFORE_MS = 2000
 local MAX_INTERRUPTIONS = 10
 local REMOVE_AT_ONCE = 100
 local SMOOTH = 0.2
-local STRANGER_MS = 1000
-local WATCH = '\31watch'
+local COSTS_KEPT_MS = 604800000
+local STRANGER_MS = 1000 -- after the job is due: the others, woken at that time, have asked for it by then
 local answers, keeps, records, verdicts, ids = {}, {}, {}, {}, {}
 
 for i = first_verdict, #ARGV do
   local verdict = cmsgpack.unpack(ARGV[i])
-  verdicts[#verdicts + 1], ids[#ids + 1] = verdict, verdict[1]
+  verdicts[#verdicts + 1], ids[#ids + 1] = verdict, verdict[VERDICT_ID]
 end
 if #ids == 0 then return {} end
 for i, packed in ipairs(redis.call('HMGET', meta, unpack(ids))) do
@@ -29,6 +41,7 @@ local function learn_cost(record)
   local field = record[QUEUE] .. SEP .. record[LANE] .. SEP .. record[ACTOR]
   local took, old = now - record[STARTED], tonumber(redis.call('HGET', costs, field))
   redis.call('HSET', costs, field, string.format('%.3f', old and old + SMOOTH * (took - old) or took))
+  redis.call('ZADD', expiries, now + COSTS_KEPT_MS, 'C' .. field)
 end
 
 -- Back where it was: nothing was spent.
@@ -42,14 +55,14 @@ end
 -- Whoever hands back what it does not know must not be the one that watches for it: others would never meet it.
 local function pass_on_the_watch(until_ms)
   local watch = redis.call('HGET', turns, WATCH)
-  local watcher = watch and cmsgpack.unpack(watch)[1] or ''
+  local watcher = watch and cmsgpack.unpack(watch)[WATCH_OWNER] or ''
   if watcher == '' or watcher == owner then
     redis.call('HSET', turns, WATCH, cmsgpack.pack({ '', 0, 0, owner, until_ms }))
   end
 end
 
 local function wait_again(record, id, verdict, outcome)
-  local delay = verdict[4]
+  local delay = verdict[VERDICT_DELAY]
   if outcome == 'returned' or outcome == 'held' then
     undo_start(record, id)
     if outcome == 'returned' and delay > 0 then pass_on_the_watch(now + delay + STRANGER_MS) end
@@ -59,11 +72,11 @@ local function wait_again(record, id, verdict, outcome)
     delay = math.max(delay, INTERRUPTED_NOT_BEFORE_MS)
   end
   if outcome == 'held' then
-    if delay > 0 and verdict[11] == 'job' and record[LOST] == 0 then
-      hold_apart(record, id, now + delay, verdict[12])
+    if delay > 0 and verdict[VERDICT_RESTS] == 'job' then
+      hold_apart(record, id, now + delay, verdict[VERDICT_REASON])
     else
       line_up(record, id)
-      if delay > 0 then rest_scope(scope_of(record, verdict[11]), now + delay, verdict[12]) end
+      if delay > 0 then rest_scope(scope_of(record, verdict[VERDICT_RESTS]), now + delay, verdict[VERDICT_REASON]) end
     end
   elseif delay > 0 then
     postpone(record, id, now + delay)
@@ -77,17 +90,18 @@ local function wait_again(record, id, verdict, outcome)
 end
 
 local function settle_one(record, id, verdict)
-  local outcome, attempt, token, owner_then = verdict[3], record[ATTEMPTS], record[DELIVERIES], record[OWNER]
-  local waited, started, told = record[READY], record[STARTED], verdict[3]
+  local outcome, attempt, token, owner_then = verdict[VERDICT_OUTCOME], record[ATTEMPTS], record[DELIVERIES], record[OWNER]
+  local waited, started, told = record[READY], record[STARTED], verdict[VERDICT_OUTCOME]
   record[SETTLED] = token
   release(record, id)
-  if verdict[5] then
-    redis.call('HSET', outcomes, id, verdict[5])
+  if record[LOST] > 0 then end_of_suspect(owner, id) end
+  if verdict[VERDICT_RECORD] then
+    redis.call('HSET', outcomes, id, verdict[VERDICT_RECORD])
   elseif outcome == 'completed' and token > 1 then
     redis.call('HDEL', outcomes, id) -- the failure of an earlier attempt is no outcome of this one
   end
-  if verdict[7] then redis.call('HSET', progress, id, verdict[7]) end
-  if verdict[8] ~= '' then record[DEAD_LETTER] = verdict[8] end
+  if verdict[VERDICT_PROGRESS] then redis.call('HSET', progress, id, verdict[VERDICT_PROGRESS]) end
+  if verdict[VERDICT_LETTERS] ~= '' then record[DEAD_LETTER] = verdict[VERDICT_LETTERS] end
   if record[CHARGE] > 0 and redis.call('HEXISTS', policies, 't' .. SEP .. record[QUEUE]) == 1 and (outcome == 'completed' or outcome == 'failed' or outcome == 'retry' or outcome == 'cancelled') then
     learn_cost(record)
   end
@@ -98,7 +112,7 @@ local function settle_one(record, id, verdict)
       undo_start(record, id)
       told = 'cancelled'
     end
-    if not verdict[5] then redis.call('HSET', outcomes, id, CANCELLED) end
+    if not verdict[VERDICT_RECORD] then redis.call('HSET', outcomes, id, CANCELLED) end
     finish(record, id, 'cancelled')
   elseif outcome == 'interrupted' and record[INTERRUPTIONS] + 1 >= MAX_INTERRUPTIONS then
     finish(record, id, 'failed')
@@ -106,26 +120,33 @@ local function settle_one(record, id, verdict)
     wait_again(record, id, verdict, outcome)
   else
     finish(record, id, outcome)
-    if outcome == 'completed' and verdict[10] then
+    if outcome == 'completed' and verdict[VERDICT_REMOVE] then
       remove_settled(completed, 'completed', { settled_place(record, id) })
       record.removed = true
-    elseif outcome == 'completed' and verdict[9] >= 0 then
-      keeps[record[QUEUE]] = verdict[9]
+    elseif outcome == 'completed' and verdict[VERDICT_KEEP] >= 0 then
+      keeps[record[QUEUE]] = verdict[VERDICT_KEEP]
     end
   end
   if told ~= 'returned' and told ~= 'held' then
-    tell(record, id, told, attempt, token, owner_then, waited, started, verdict[6])
+    tell(record, id, told, attempt, token, owner_then, waited, started, verdict[VERDICT_DETAIL])
+  end
+end
+
+-- What nobody can read any more has no verdict either.
+local function set_aside_if_held(id)
+  for _, member in ipairs(redis.call('ZRANGEBYLEX', held, first_of(owner), last_of(owner))) do
+    if id_of(member) == id then set_aside_active(member) end
   end
 end
 
 local changed = {}
 for _, verdict in ipairs(verdicts) do
-  local id, token = verdict[1], verdict[2]
+  local id, token = verdict[VERDICT_ID], verdict[VERDICT_TOKEN]
   local record = records[id]
   local answer = 0
   if not record or record.removed then
     local known = redis.call('ZSCORE', markers, id)
-    if known and tonumber(known) > now then answer = 2 end
+    if known and tonumber(known) > now then answer = 2 elseif not record then set_aside_if_held(id) end
   elseif record[STATE] ~= 'active' or record[OWNER] ~= owner or record[DELIVERIES] ~= token then
     if record[SETTLED] == token then answer = 2 end
   else
@@ -151,4 +172,5 @@ end
 forget_markers(REMOVE_AT_ONCE + #ARGV)
 publish_news()
 write_counts()
+for queue in pairs(woken) do answers[#answers + 1] = queue end
 return answers

@@ -31,7 +31,7 @@ end
 
 local unstarted = record[STATE] == 'waiting' or record[STATE] == 'delayed'
 if unstarted then
-  if record[STATE] == 'waiting' and record[LOST] == 0 and record[DUE] > 0 then
+  if record[STATE] == 'waiting' and record[DUE] > 0 then
     told.rests_until, told.rest_scope, told.rest_reason = record[DUE], 'job', record[REASON]
   end
   if gate ~= '' then tell_rest(queue .. SEP .. lane .. SEP .. gate, 'gate') end
@@ -46,7 +46,8 @@ if unstarted then
     tell_cap('gate_cap', 'g' .. SEP .. lane .. SEP .. gate, string.sub(gate, 1, 4) == 'one:' and 1 or cap_in(rules, 'gate_cap'))
   end
   if record[STATE] == 'waiting' and record[LOST] == 0 and record[DUE] == 0 then
-    local free_at = redis.call('ZSCORE', timers, 'L' .. line_of(record)) or redis.call('ZSCORE', timers, 'Q' .. queue)
+    local line = line_of(record)
+    local free_at = redis.call('ZSCORE', timers, 'L' .. line) or redis.call('ZSCORE', timers, 'L' .. string.match(line, '^[^\30]*')) or redis.call('ZSCORE', timers, 'Q' .. queue)
     if free_at and tonumber(free_at) > now and not told.rests_until then
       told.rests_until, told.rest_scope, told.rest_reason = tonumber(free_at), 'rate', ''
     end

@@ -1,11 +1,12 @@
 -- PURPOSE: Count the jobs of queues by state.
--- KEYS: waiting, apart, order, delayed, running, completed, failed, cancelled, dead, tally, totals, policies, rests
+-- KEYS: waiting, apart, order, gates, delayed, running, completed, failed, cancelled, dead, tally, totals, policies, rests
 -- ARGV: queue...
 -- RETURNS: for each queue waiting, delayed, active, completed, failed, cancelled, dead letters, completed ever, failed ever, retries, age of the oldest waiting job in ms or -1, resting, paused, completed and failed a minute in thousandths
 -- EVENTS: none
 -- OOM: reads
 -- INCLUDE: clock, places
--- The oldest of a line is its head of each priority. Of more lines than this the least and the most served are asked.
+-- The oldest of a line is its head of each priority. Of many lanes, or gates of one, so many of the least and of
+-- the most served are asked.
 local LINES = 2
 
 local function age_of(member)
@@ -13,24 +14,41 @@ local function age_of(member)
   return now - math.floor(tonumber(place, 16) / 1000)
 end
 
+local function oldest_of_line(line)
+  local oldest, from = -1, first_of(line)
+  -- Where bands are priorities, a line has one.
+  for _ = 1, string.find(line, '^[^\31]*\03100') and 10 or 1 do
+    local head = redis.call('ZRANGEBYLEX', waiting, from, last_of(line), 'LIMIT', 0, 1)[1]
+    if not head then break end
+    oldest = math.max(oldest, age_of(head))
+    from = '[' .. line .. SEP .. string.sub(head, #line + 2, #line + 3) .. 'g'
+  end
+  return oldest
+end
+
+-- The first and the last members of a set between two ends.
+local function ends_of(set, from, to, first, last)
+  local found = redis.call('ZRANGEBYLEX', set, from, to, 'LIMIT', 0, first)
+  if #found == first then
+    for _, member in ipairs(redis.call('ZREVRANGEBYLEX', set, to, from, 'LIMIT', 0, last)) do found[#found + 1] = member end
+  end
+  return found
+end
+
+local any_gates = redis.call('ZCARD', gates) > 0
+
 local function oldest_in(queue)
   local oldest, seen = -1, {}
-  for _, command in ipairs({ 'ZRANGEBYLEX', 'ZREVRANGEBYLEX' }) do
-    local from, to = first_of(queue), last_of(queue)
-    if command == 'ZREVRANGEBYLEX' then from, to = to, from end
-    for _, place in ipairs(redis.call(command, order, from, to, 'LIMIT', 0, LINES)) do
-      local band, name = string.match(place, '^(.-\31..)\31%x+\31(.*)$')
-      local line = band .. SEP .. name
-      if not seen[line] then
-        seen[line] = true
-        local from_priority = first_of(line)
-        -- Where bands are priorities, a line has one.
-        for _ = 1, string.sub(band, -2) == '00' and 10 or 1 do
-          local head = redis.call('ZRANGEBYLEX', waiting, from_priority, last_of(line), 'LIMIT', 0, 1)[1]
-          if not head then break end
-          oldest = math.max(oldest, age_of(head))
-          from_priority = '[' .. line .. SEP .. string.sub(head, #line + 2, #line + 3) .. 'g'
-        end
+  for _, place in ipairs(ends_of(order, first_of(queue), last_of(queue), LINES, LINES)) do
+    local band, name = string.match(place, '^(.-\31..)\31%x+\31(.*)$')
+    local lane = band .. SEP .. name
+    if not seen[lane] then
+      seen[lane] = true
+      oldest = math.max(oldest, oldest_of_line(lane))
+      -- What goes through no gate is among them.
+      for _, turn in ipairs(any_gates and ends_of(gates, '[' .. lane .. GATE_MARK, '(' .. lane .. SEP, LINES + 1, LINES) or {}) do
+        local gate = string.sub(turn, #lane + 17)
+        if gate ~= '' then oldest = math.max(oldest, oldest_of_line(lane .. GATE_MARK .. gate)) end
       end
     end
   end

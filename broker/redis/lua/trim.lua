@@ -1,14 +1,14 @@
 -- PURPOSE: Remove settled jobs past their age or count, at most `most`, and clear away what has expired.
--- KEYS: jobs, meta, outcomes, progress, markers, completed, failed, cancelled, dead, starts, unique, expiries, running, tally, totals, events, clocks, lines
--- ARGV: most, cursor, rule...
--- RETURNS: how many jobs were removed, and the cursor to give next time
+-- KEYS: jobs, meta, outcomes, progress, markers, completed, failed, cancelled, dead, starts, unique, expiries, running, tally, totals, events, clocks, lines, order, waiting, turns, costs
+-- ARGV: most, clocks_from, turns_from, rule...
+-- RETURNS: how many jobs were removed, whether more has expired than one call clears away, and the cursors to give next time
 -- EVENTS: none
 -- OOM: allowed
 -- INCLUDE: clock, record, places, counts, removal, unread
 -- Rules come in fours: queue, ages in ms of completed (or cancelled) and of failed jobs, most failed ones (or -1).
 local removed = 0
 local EXPIRED = 1000
-local CLOCKS = 200
+local FIELDS = 1000
 local unread_from = first_unread()
 
 local function remove_first(set, word, queue, upto, most_here)
@@ -36,31 +36,63 @@ for i = first_rule, #ARGV, 4 do
   if removed >= tonumber(most) then break end
 end
 
-for _, member in ipairs(redis.call('ZRANGEBYSCORE', expiries, '-inf', now, 'LIMIT', 0, EXPIRED)) do
+local expired = redis.call('ZRANGEBYSCORE', expiries, '-inf', now, 'LIMIT', 0, EXPIRED)
+local old_markers = forget_markers(EXPIRED)
+local more = #expired == EXPIRED or old_markers == EXPIRED
+
+local function forget_starts(per_ms, name, member)
+  local upto = '(' .. name .. SEP .. string.format('%013d', now - tonumber(per_ms)) .. '\32'
+  local old = redis.call('ZRANGEBYLEX', starts, first_of(name), upto, 'LIMIT', 0, EXPIRED)
+  if #old > 0 then redis.call('ZREM', starts, unpack(old)) end
+  if #old == EXPIRED then
+    redis.call('ZADD', expiries, now, member)
+    more = true
+  end
+end
+
+for _, member in ipairs(expired) do
   local kind, what = string.sub(member, 1, 1), string.sub(member, 2)
   redis.call('ZREM', expiries, member)
   if kind == 'M' then
     redis.call('HDEL', totals, what)
+  elseif kind == 'C' then
+    redis.call('HDEL', costs, what)
   elseif kind == 'U' then
     local packed = redis.call('HGET', unique, what)
     local ends = packed and cmsgpack.unpack(packed)[3] or 0
     if ends > 0 and ends <= now then redis.call('HDEL', unique, what) end
   else
     local per_ms, name = string.match(what, '^(%d+)\31(.*)$')
-    redis.call('ZREMRANGEBYLEX', starts, first_of(name), '(' .. name .. SEP .. string.format('%013d', now - tonumber(per_ms)) .. '\32')
+    forget_starts(per_ms, name, member)
   end
 end
-forget_markers(EXPIRED)
+forget_what_nobody_reads()
 
--- The clock of an empty line says nothing once its band has come past it.
-local found = redis.call('HSCAN', clocks, cursor, 'COUNT', CLOCKS)
-local values = {}
-for i = 1, #found[2], 2 do values[found[2][i]] = tonumber(found[2][i + 1]) end
-for line, vt in pairs(values) do
-  local band = string.match(line, '^(.-\31..)\31')
-  if band and not redis.call('HGET', lines, line) and vt < tonumber(redis.call('HGET', clocks, band) or 0) then
-    redis.call('HDEL', clocks, line)
+-- The clock of an empty lane says nothing once its band has come past it, or where nobody waits in the band.
+local idle_bands = {}
+local function stands_idle(band)
+  if idle_bands[band] == nil then
+    idle_bands[band] = not redis.call('ZRANGEBYLEX', order, first_of(band), last_of(band), 'LIMIT', 0, 1)[1]
+  end
+  return idle_bands[band]
+end
+
+local found = redis.call('HSCAN', clocks, clocks_from, 'COUNT', FIELDS)
+for i = 1, #found[2], 2 do
+  local lane, vt = found[2][i], tonumber(found[2][i + 1])
+  local band = string.match(lane, '^(.-\31..)\31')
+  if band and not redis.call('HGET', lines, lane) and (stands_idle(band) or vt < tonumber(redis.call('HGET', clocks, band) or 0)) then
+    redis.call('HDEL', clocks, lane)
+  end
+end
+
+-- What a line without jobs remembers of its priorities; other fields of `turns` are no line's.
+local counts_found = redis.call('HSCAN', turns, turns_from, 'COUNT', FIELDS)
+for i = 1, #counts_found[2], 2 do
+  local line = counts_found[2][i]
+  if string.find(line, '^[^\31]+\31..\31') and not redis.call('ZRANGEBYLEX', waiting, first_of(line), last_of(line), 'LIMIT', 0, 1)[1] then
+    redis.call('HDEL', turns, line)
   end
 end
 write_counts()
-return { removed, found[1] }
+return { removed, more and 1 or 0, found[1], counts_found[1] }

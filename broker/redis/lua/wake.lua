@@ -1,5 +1,5 @@
 -- PURPOSE: End the rest of a queue, lane or gate now.
--- KEYS: policies, waiting, lines, order, clocks, crowd, ready, timers, rests, running, tally, totals, expiries
+-- KEYS: policies, lines, order, clocks, gates, ready, timers, rests, running, tally, totals, expiries
 -- ARGV: scope
 -- RETURNS: 1
 -- EVENTS: none

@@ -5,10 +5,9 @@ local function forget_worker(owner)
   redis.call('HDEL', workers, owner)
   redis.call('HDEL', requests, owner)
   redis.call('ZREM', idle, owner)
-  local turn = redis.call('HGET', turns, SEP)
-  if turn and cmsgpack.unpack(turn)[1] == owner then redis.call('HDEL', turns, SEP) end
+  drop_turn_alone(owner)
   local watch = redis.call('HGET', turns, WATCH)
-  if not watch or cmsgpack.unpack(watch)[1] ~= owner then return nil end
+  if not watch or cmsgpack.unpack(watch)[WATCH_OWNER] ~= owner then return nil end
   redis.call('HDEL', turns, WATCH)
   local _, soonest = next_timer()
   return soonest

@@ -4,27 +4,25 @@ local function share_limit(share) return 's' .. SEP .. share end
 local function lane_limit(queue, lane) return 'l' .. SEP .. queue .. SEP .. lane end
 local function gate_limit(lane, gate) return 'g' .. SEP .. lane .. SEP .. gate end
 
--- What sleeps until a place under a cap is free (or a paused lane goes on).
+-- What sleeps until a place under a cap is free (or a paused lane goes on): `name`, then Q and a queue, or L and a
+-- lane or gate. A cap has few sleepers: a queue or the queues of a share, a lane or gate in each band.
 local function sleep_for(name, sleeper)
-  local list = redis.call('HGET', asleep, name)
-  list = list and cmsgpack.unpack(list) or {}
-  for _, other in ipairs(list) do
-    if other == sleeper then return end
-  end
-  list[#list + 1] = sleeper
-  redis.call('HSET', asleep, name, cmsgpack.pack(list))
+  redis.call('ZADD', asleep, 0, name .. SEP .. sleeper)
 end
 
+-- The queues in which something woke are in `woken`.
+local woken = {}
+
 local function wake_sleepers(name)
-  local list = redis.call('HGET', asleep, name)
-  if not list then return end
-  redis.call('HDEL', asleep, name)
-  for _, sleeper in ipairs(cmsgpack.unpack(list)) do
-    local what = string.sub(sleeper, 2)
-    if string.sub(sleeper, 1, 1) == 'L' then
-      wake_line(what)
+  local sleepers = redis.call('ZRANGEBYLEX', asleep, first_of(name), last_of(name))
+  for _, member in ipairs(sleepers) do
+    local kind, what = string.sub(member, #name + 2, #name + 2), string.sub(member, #name + 3)
+    redis.call('ZREM', asleep, member)
+    if kind == 'L' then
+      if wake_line(what) then woken[queue_of(what)] = true end
     elseif redis.call('ZRANGEBYLEX', order, first_of(what), last_of(what), 'LIMIT', 0, 1)[1] then
       make_ready(what)
+      woken[what] = true
     end
   end
 end
@@ -58,7 +56,13 @@ local function start_place(name, at, id, token)
   return timed_place(name, at, token .. SEP .. id)
 end
 
+-- Starts that have left the window go with the next one; a few at a time, which is more than come.
+local OLD_STARTS = 20
+
 local function log_start(name, id, token, per_ms)
+  local upto = '(' .. name .. SEP .. string.format('%013d', now - per_ms) .. '\32'
+  local old = redis.call('ZRANGEBYLEX', starts, first_of(name), upto, 'LIMIT', 0, OLD_STARTS)
+  if old[1] then redis.call('ZREM', starts, unpack(old)) end
   redis.call('ZADD', starts, 0, start_place(name, now, id, token))
   redis.call('ZADD', expiries, now + per_ms, 'R' .. per_ms .. SEP .. name)
 end

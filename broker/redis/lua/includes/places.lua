@@ -30,8 +30,10 @@ local function settled_place(record, id)
   return timed_place(record[QUEUE], record[FINISHED], record[LANE] .. SEP .. record[MARKER] .. SEP .. id)
 end
 
+-- Of a suspect, or of a job that is held by itself, which a suspect may be too.
 local function apart_place(record, id)
-  return record[QUEUE] .. SEP .. (record[LOST] > 0 and 's' or 'h') .. SEP .. string.format('%013x', record[PLACE]) .. SEP .. id
+  local line = record[GATE] == '' and record[LANE] or record[LANE] .. GATE_MARK .. record[GATE]
+  return record[QUEUE] .. SEP .. (record[DUE] > 0 and 'h' or 's') .. SEP .. string.format('%013x', record[PLACE]) .. SEP .. line .. SEP .. id
 end
 
 local function held_place(record, id)

@@ -33,15 +33,16 @@ local function payload_of(creation)
   return string.sub(creation, PREFIX_BYTES + length + 1)
 end
 
--- The record from what the two hashes hold, or nil when there is none or it is no record of ours.
+-- The record from what the two hashes hold, or nil when there is none or it is no record of ours. A newer release
+-- may know more fields than this one: they stay behind the last one as they are.
 local function record_from(packed, creation)
   local readable, record
   if packed then
     readable, record = pcall(cmsgpack.unpack, packed)
-    if readable and type(record) == 'table' and #record == REASON then return record end
+    if readable and type(record) == 'table' and #record >= REASON then return record end
   elseif creation then
     readable, record = pcall(record_of_creation, creation)
-    if readable and #record == REASON then return record end
+    if readable and #record >= REASON then return record end
   end
   return nil
 end

@@ -15,6 +15,7 @@ end
 local function forget_markers(most)
   local old = redis.call('ZRANGEBYSCORE', markers, '-inf', now, 'LIMIT', 0, most)
   if #old > 0 then redis.call('ZREM', markers, unpack(old)) end
+  return #old
 end
 
 -- Remove settled jobs by their places in one of the sets.
@@ -27,9 +28,10 @@ local function remove_settled(set, word, members)
     count(queue, lane, word, -1)
     if set == failed then
       local record = load_record(id)
-      if record then redis.call('ZREM', dead, timed_place(record[DEAD_LETTER], record[FINISHED], id)) end
+      local letters, at = record and record[DEAD_LETTER] or 'dead-letter', string.match(member, '^.-\31(%d+)\31')
+      redis.call('ZREM', dead, letters .. SEP .. at .. SEP .. id)
     end
   end
-  redis.call('ZREM', set, unpack(members))
+  for i = 1, #members, 1000 do redis.call('ZREM', set, unpack(members, i, math.min(i + 999, #members))) end
   forget(ids, until_ms)
 end

@@ -19,6 +19,6 @@ local function claim_unique(name, id, mode, ttl)
     end
     if make_way(holder[1]) then answer = '(' .. holder[1] .. ')' end
   end
-  take_unique(name, id, mode, ttl)
+  take_unique(name, id, mode, ttl > 0 and now + ttl or 0)
   return answer, true
 end

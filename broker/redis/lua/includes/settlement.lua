@@ -15,7 +15,7 @@ local function write_releases()
   for i = 1, #leaving, 1000 do
     redis.call('ZREM', held, unpack(leaving, i, math.min(i + 999, #leaving)))
   end
-  if redis.call('HLEN', asleep) > 0 then
+  if redis.call('ZCARD', asleep) > 0 then
     for _, record in ipairs(freed) do
       for _, name in ipairs(caps_of(record)) do wake_sleepers(name) end
     end

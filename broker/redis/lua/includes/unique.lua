@@ -2,13 +2,13 @@
 local function unique_holder(name)
   local packed = redis.call('HGET', unique, name)
   if not packed then return nil end
-  local entry = cmsgpack.unpack(packed)
+  local readable, entry = pcall(cmsgpack.unpack, packed)
+  if not readable or type(entry) ~= 'table' or type(entry[3]) ~= 'number' then return nil end
   if entry[3] > 0 and entry[3] <= now then return nil end
   return entry
 end
 
-local function take_unique(name, id, mode, ttl)
-  local ends = ttl > 0 and now + ttl or 0
+local function take_unique(name, id, mode, ends)
   redis.call('HSET', unique, name, cmsgpack.pack({ id, mode, ends }))
   if ends > 0 then redis.call('ZADD', expiries, ends, 'U' .. name) end
 end
@@ -23,10 +23,14 @@ local function release_unique(record, id, at_end)
   if entry and entry[1] == id then redis.call('HDEL', unique, name) end
 end
 
--- A job that did not start after all holds its name again, if nobody else took it meanwhile.
+-- A job that did not start after all, or runs again, holds its name again, for what is left of the time it had
+-- when it was made. False when another one holds it.
 local function retake_unique(record, id)
-  local name = record[UNIQUE]
-  if name ~= '' and not unique_holder(name) and record[UNIQUE_MODE] ~= 'throttle' then
-    take_unique(name, id, record[UNIQUE_MODE], record[UNIQUE_TTL])
-  end
+  local name, ttl = record[UNIQUE], record[UNIQUE_TTL]
+  local ends = ttl > 0 and record[CREATED] + ttl or 0
+  if name == '' or (ends > 0 and ends <= now) then return true end
+  local holder = unique_holder(name)
+  if holder then return holder[1] == id end
+  take_unique(name, id, record[UNIQUE_MODE], ends)
+  return true
 end

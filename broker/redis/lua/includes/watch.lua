@@ -1,5 +1,11 @@
--- One process watches the timers for all. Kept in `turns`: its name, until when it is trusted, for which time.
+-- One process watches the timers for all. Kept in `turns`: its name, until when it is trusted, for which time; and
+-- which process shall not be the one, until when.
 local WATCH = '\31watch'
+local WATCH_OWNER = 1
+local WATCH_TRUSTED = 2
+local WATCH_DUE = 3
+local WATCH_NOT = 4
+local WATCH_NOT_UNTIL = 5
 
 -- When the next delayed or resting job may run, and its queue; nothing when none waits for a time.
 local function next_timer()

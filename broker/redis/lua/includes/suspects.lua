@@ -1,0 +1,152 @@
+-- A suspect lost a lease before: it may be what kills processes, so it runs where nothing else does. Up to half
+-- of the living processes have a turn, so that the others go on.
+local SUSPECTS_A_LOOK = 50
+local SUSPECTS_LOOKED_AT = 1000
+local HEARD_MS = 10000
+local PATIENCE_MS = 600000
+local DOUBLED_AT_MOST = 10
+
+local function scope_rests(scope)
+  local rest = redis.call('HGET', rests, scope)
+  return rest and cmsgpack.unpack(rest)[1] > now
+end
+
+local function lane_stands_still(queue, lane, gate)
+  local scope = queue .. SEP .. lane
+  return rules_of_lane(queue, lane).paused or scope_rests(scope) or (gate ~= '' and scope_rests(scope .. SEP .. gate))
+end
+
+-- A full cap does not hold a suspect back, or others would overtake it for ever; another suspect under the same
+-- cap does: so a cap is exceeded by one at most. `under` are the caps that suspects run under.
+local function follows_another(queue, lane, gate, under)
+  if not next(under) then return false end
+  local rules, mine = rules_of(queue), rules_of_lane(queue, lane)
+  local function is_full(name, cap) return cap and under[name] and running_under(name) >= cap end
+  local lane_cap = cap_in(mine, 'cap') or (not mine.cap and cap_in(rules, 'lane_cap'))
+  return is_full(rules.share and share_limit(rules.share) or queue_limit(queue), cap_in(rules, 'cap'))
+    or is_full(lane_limit(queue, lane), lane_cap)
+    or (gate ~= '' and is_full(gate_limit(lane, gate), string.sub(gate, 1, 4) == 'one:' and 1 or cap_in(rules, 'gate_cap')))
+end
+
+-- The suspects of a queue that may run now, oldest first, at most `most`.
+local function suspects_of(queue, most, under)
+  local found, waits = {}, {}
+  local scope = queue .. SEP .. 's'
+  local from, looked = first_of(scope), 0
+  while #found < most and looked < SUSPECTS_LOOKED_AT do
+    local members = redis.call('ZRANGEBYLEX', apart, from, last_of(scope), 'LIMIT', 0, SUSPECTS_A_LOOK)
+    if #members == 0 then return found end
+    if looked == 0 and (redis.call('HEXISTS', policies, 'p' .. SEP .. queue) == 1 or scope_rests(queue)) then return found end
+    for _, member in ipairs(members) do
+      local place, lane, gate = string.match(member, '^(%x+)\31([^\31\30]*)\30?([^\31]*)\31', #scope + 2)
+      if place and #found < most then
+        local line = lane .. GATE_MARK .. gate
+        if waits[line] == nil then
+          waits[line] = lane_stands_still(queue, lane, gate) or follows_another(queue, lane, gate, under)
+        end
+        if not waits[line] then found[#found + 1] = { queue = queue, place = place, member = member } end
+      end
+    end
+    looked, from = looked + #members, '(' .. members[#members]
+  end
+  return found
+end
+
+-- The oldest one of the queues of this process, and how many there are, counted up to `most` a queue.
+local function find_suspects(most, under)
+  local oldest, number = nil, 0
+  for queue in string.gmatch(shares, ' (.-)=%d+') do
+    local found = suspects_of(queue, most, under)
+    number = number + #found
+    if found[1] and (not oldest or found[1].place < oldest.place) then oldest = found[1] end
+  end
+  return oldest, number
+end
+
+-- The turns that hold: of others where a suspect runs, of others that become empty, and the one of this process.
+local function look_at_turns(book)
+  local running_alone, emptying, mine, under = 0, {}, nil, {}
+  for _, turn in ipairs(book) do
+    if turn[1] == owner then
+      mine = turn
+    elseif turn[4] == '' then
+      if turn[3] > now - HEARD_MS then emptying[#emptying + 1] = turn end
+    else
+      local record = load_record(turn[4])
+      if record and record[STATE] == 'active' and record[OWNER] == turn[1] then
+        running_alone = running_alone + 1
+        for _, name in ipairs(caps_of(record)) do under[name] = true end
+      else
+        turn[3] = 0
+      end
+    end
+  end
+  return running_alone, emptying, mine, under
+end
+
+local function without(book, gone)
+  local kept = {}
+  for _, turn in ipairs(book) do
+    if turn ~= gone and (turn[1] == owner or turn[4] ~= '' or turn[3] > now - HEARD_MS) and turn[3] > 0 then
+      kept[#kept + 1] = turn
+    end
+  end
+  return kept
+end
+
+local function began_before(turn, other)
+  return turn[2] < other[2] or (turn[2] == other[2] and turn[1] < other[1])
+end
+
+-- Whether a busy process may go on becoming empty: not when others, who began before it, are enough.
+local function is_needed(mine, running_alone, emptying, limit, number)
+  local before = 0
+  for _, turn in ipairs(emptying) do
+    if began_before(turn, mine) then before = before + 1 end
+  end
+  return running_alone + before < limit and before < number
+end
+
+-- The one that has been becoming empty for so long that another may try.
+local function overdue(emptying, in_vain)
+  local longest
+  for _, turn in ipairs(emptying) do
+    if not longest or began_before(turn, longest) then longest = turn end
+  end
+  local patience = PATIENCE_MS * 2 ^ math.min(in_vain, DOUBLED_AT_MOST)
+  return longest and longest[2] + patience <= now and longest or nil
+end
+
+-- The suspect that this process shall run; or true when it shall become empty for one; or nothing.
+local function tend_suspects()
+  local book, in_vain = turns_alone()
+  local running_alone, emptying, mine, under = look_at_turns(book)
+  local found, number = find_suspects(#emptying + 1, under)
+  local limit = found and math.max(1, math.floor(redis.call('ZCOUNT', leases, '(' .. now, '+inf') / 2))
+  if found and running_alone < limit then
+    if busy ~= '1' then
+      book = without(book, mine)
+      book[#book + 1] = { owner, now, now, id_of(found.member) }
+      write_turns_alone(book, 0)
+      return found
+    end
+    if mine then
+      if is_needed(mine, running_alone, emptying, limit, number) then
+        mine[3] = now
+        write_turns_alone(without(book), in_vain)
+        return true
+      end
+    else
+      local free = running_alone + #emptying < limit and #emptying < number
+      local gone = not free and overdue(emptying, in_vain) or nil
+      if free or gone then
+        book = without(book, gone)
+        book[#book + 1] = { owner, now, now, '' }
+        write_turns_alone(book, gone and in_vain + 1 or in_vain)
+        return true
+      end
+    end
+  end
+  if mine then write_turns_alone(without(book, mine), in_vain) end
+  return nil
+end

@@ -1,0 +1,46 @@
+"""A middleware class by its dotted path, as `middleware.extra` and `middleware.replace` name it."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+import dramatiq
+
+
+def make_middleware(setting: str, path: str, ports: object) -> dramatiq.Middleware:
+    """`Class()`, or `Class(ports)` when its `__init__` takes one argument.
+
+    Raises ValueError, which names the setting, for what cannot be loaded or made.
+    """
+    says = f"middleware.{setting} names {path!r}"
+    module, _, name = path.rpartition(".")
+    try:
+        kind = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"{says}, which cannot be loaded: {error}.") from error
+    if not (isinstance(kind, type) and issubclass(kind, dramatiq.Middleware)):
+        raise ValueError(f"{says}, which is no dramatiq.Middleware class.")
+    wanted = [one for one in inspect.signature(kind).parameters.values() if _is_required(one)]
+    if wanted and not _takes_ports(wanted, type(ports)):
+        raise ValueError(
+            f"{says}, whose __init__ needs {', '.join(one.name for one in wanted)}: it may need nothing, or "
+            f"one argument, the ports of middleware.stack; derive a class of your own that gives it the rest."
+        )
+    try:
+        make: Callable[..., dramatiq.Middleware] = kind
+        return make(ports) if wanted else make()
+    except Exception as error:
+        raise ValueError(f"{says}, which cannot be made: {type(error).__name__}: {error}.") from error
+
+
+def _is_required(parameter: inspect.Parameter) -> bool:
+    any_number = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    return parameter.default is parameter.empty and not any_number
+
+
+def _takes_ports(wanted: Sequence[inspect.Parameter], ports: type) -> bool:
+    # A class that wants a URL, say, would take the ports and break in the first job.
+    (first, *more) = wanted
+    right: tuple[Any, ...] = (first.empty, Any, "Any", ports, ports.__name__)
+    return not more and first.kind is not first.KEYWORD_ONLY and first.annotation in right

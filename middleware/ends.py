@@ -1,0 +1,20 @@
+"""How a run ended, as it will be settled: for what stands above all that decide."""
+
+from jobs.errors import HoldJob, JobCancelled
+from jobs.model import Outcome
+from middleware.delivery import Delivery
+
+
+def outcome_of(run: Delivery) -> Outcome:
+    """What the broker will make of it, verdict or not."""
+    if run.verdict is not None:
+        return run.verdict.outcome
+    cause = run.exception
+    if cause is None and not run.failed:
+        return Outcome.COMPLETED
+    if isinstance(cause, HoldJob):
+        return Outcome.HELD
+    if isinstance(cause, JobCancelled):
+        return Outcome.CANCELLED
+    # A middleware that broke does not cost the job.
+    return Outcome.RETRY if run.hook_failed and run.job.attempt < run.job.max_attempts else Outcome.FAILED

@@ -1,0 +1,27 @@
+"""A worker process of its own for a test: `dramatiq`, with its output and its end."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.control.running import Running, running
+
+FOREIGN = ("REDIS", "DATABASE", "CALLBOARD", "WORKER", "QUEUE", "SENTRY", "OTEL", "NODE_")
+
+
+@contextmanager
+def planted_worker(redis_url: str, namespace: str, home: Path, **environment: str) -> Iterator[Running]:
+    clean = {name: "" for name in os.environ if name.startswith(FOREIGN)}
+    env = clean | {
+        "REDIS_URL": redis_url,
+        "CALLBOARD_REDIS__NAMESPACE": namespace,
+        "CALLBOARD_HOME": str(home),
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
+        **environment,
+    }
+    argv = [sys.executable, "-m", "dramatiq", "tests.middleware.planted", "-p", "1", "-t", "2"]
+    with running(argv, env) as worker:
+        worker.line_with("is ready for action")
+        yield worker

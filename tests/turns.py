@@ -1,0 +1,40 @@
+"""How `make test` parts the tests between its two processes: file by file, and some files together.
+
+One process runs all that measures time or loads the machine, one file after the other, so that no two of
+these tests harm each other. The other one has the rest of the processor's time for everything else.
+"""
+
+from xdist.scheduler import LoadFileScheduling
+
+#: Folders and files that belong together.
+TOGETHER = {
+    "one at a time": (
+        "tests/benchmarks/",
+        "tests/broker/test_cancelling.py",
+        "tests/broker/test_shards.py",
+        "tests/broker/test_wakeup.py",
+        "tests/control/test_supervisor.py",
+        "tests/control/test_up.py",
+        "tests/demo/",
+        "tests/faults/",
+        "tests/middleware/test_progress_writes.py",
+        "tests/topologies/test_partitions.py",
+        "tests/topologies/test_sentinel.py",
+    ),
+    "one PostgreSQL": ("tests/database/",),
+}
+
+
+class Turns(LoadFileScheduling):
+    """The scheduler that pytest-xdist is given."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return unit_of(nodeid)
+
+
+def unit_of(test: str) -> str:
+    """Tests of which this is the same are run by one process, one after the other."""
+    for name, places in TOGETHER.items():
+        if test.startswith(places):
+            return name
+    return test.partition("::")[0]
