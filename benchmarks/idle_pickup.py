@@ -9,8 +9,9 @@ from benchmarks.stamps import Stamps
 from benchmarks.workers import Workers
 
 PROBES = 20
-#: The pause after one job's start and before the next job, in seconds.
-PAUSE_S = (0.15, 0.25)
+#: The pause after one job's start and before the next job, in seconds: long enough that a worker that polls
+#: has come to its longest pause.
+PAUSE_S = (1.0, 2.0)
 
 
 def measure(side: Side, turn: Round) -> Reading:

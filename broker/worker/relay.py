@@ -25,7 +25,7 @@ TRY_AGAIN_FIRST_S, TRY_AGAIN_LAST_S = 0.2, 5.0
 
 class Relay(threading.Thread):
     """`reader` names the group that shares the events, `consumer` this process in it. `open_sink` is
-    called at the first event: a sink may be slow to import, and the worker need not wait for it."""
+    called by `prepare`, or else at the first event."""
 
     def __init__(
         self,
@@ -46,6 +46,14 @@ class Relay(threading.Thread):
         self._consumer = consumer
         self._stopped = threading.Event()
         self._in_hand: list[Event] = []
+
+    def prepare(self) -> None:
+        """Open the sink now: its imports would take the interpreter lock from the first jobs."""
+        try:
+            self._sink = self._sink or self._open_sink()
+        except Exception as error:  # noqa: BLE001
+            # It is opened again at the first event, and what is wrong is said then as long as it lasts.
+            logger.debug("The sink of %s does not open yet: %s", self._reader, type(error).__name__)
 
     def stop(self) -> None:
         """End after the batch in hand."""

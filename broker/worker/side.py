@@ -51,6 +51,8 @@ class Side:
         return {thread.name.removeprefix("callboard-"): thread for thread in threads}
 
     def start(self) -> None:
+        for relay in self.relays:
+            relay.prepare()
         for service in self.services.values():
             service.start()
 

@@ -67,25 +67,38 @@ local function oldest_elsewhere(queue, oldest, outside)
   return oldest
 end
 
-local function per_minute(queue, word)
-  local minute = math.floor(now / 60000)
-  local found = redis.call('HMGET', totals, queue .. SEP .. word .. SEP .. minute, queue .. SEP .. word .. SEP .. (minute - 1))
-  return math.floor(1000 * (tonumber(found[1] or 0) + tonumber(found[2] or 0)) * 60000 / (60000 + now % 60000) + 0.5)
+local minute = math.floor(now / 60000)
+local through = 60000 + now % 60000
+
+-- Ever: completed, failed, retries. And a minute, over this one and the one before: completed, failed.
+local function totals_of(queue)
+  local of = queue .. SEP
+  local fields = { of .. 'completed', of .. 'failed', of .. 'retries' }
+  for _, word in ipairs({ 'completed', 'failed' }) do
+    for back = 0, 1 do fields[#fields + 1] = of .. word .. SEP .. minute - back end
+  end
+  local n = redis.call('HMGET', totals, unpack(fields))
+  for i = 1, 7 do n[i] = tonumber(n[i] or 0) end
+  local function rate(count) return math.floor(1000 * count * 60000 / through + 0.5) end
+  return { n[1], n[2], n[3] }, rate(n[4] + n[5]), rate(n[6] + n[7])
 end
+
+local sets = { waiting, delayed, apart, completed, failed, cancelled, dead }
+local empty = {}
+for n, set in ipairs(sets) do empty[n] = redis.call('ZCARD', set) == 0 end
 
 local answer = {}
 for i = first_queue, #ARGV do
   local queue = ARGV[i]
   local row = {}
-  for n, set in ipairs({ waiting, delayed, apart, completed, failed, cancelled, dead }) do
-    row[n] = redis.call('ZLEXCOUNT', set, first_of(queue), last_of(queue))
+  for n, set in ipairs(sets) do
+    row[n] = empty[n] and 0 or redis.call('ZLEXCOUNT', set, first_of(queue), last_of(queue))
   end
   local outside = row[3]
   row[1] = row[1] + outside
   row[3] = tonumber(redis.call('HGET', running, 'q' .. SEP .. queue) or 0)
-  for n, total in ipairs({ 'completed', 'failed', 'retries' }) do
-    row[7 + n] = tonumber(redis.call('HGET', totals, queue .. SEP .. total) or 0)
-  end
+  local ever, completed_rate, failed_rate = totals_of(queue)
+  for n, total in ipairs(ever) do row[7 + n] = total end
   row[11] = row[1] > 0 and math.max(0, oldest_elsewhere(queue, oldest_in(queue), outside)) or -1
   local rest = redis.call('HGET', rests, queue)
   if rest and cmsgpack.unpack(rest)[1] > now then
@@ -94,7 +107,7 @@ for i = first_queue, #ARGV do
     row[12] = tonumber(redis.call('HGET', tally, queue .. SEP .. SEP .. 'all-resting') or 0)
   end
   row[13] = redis.call('HEXISTS', policies, 'p' .. SEP .. queue)
-  row[14], row[15] = per_minute(queue, 'completed'), per_minute(queue, 'failed')
+  row[14], row[15] = completed_rate, failed_rate
   answer[#answer + 1] = row
 end
 return answer
