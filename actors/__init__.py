@@ -4,12 +4,10 @@ Importing does no I/O: settings are read, the broker is put together, every modu
 imported so that its actors are declared. Redis and the database are looked for at their first use.
 """
 
-import pkgutil
-from importlib import import_module
-
 import dramatiq
 
 from actors.composition import App, compose, refuse_to_boot
+from actors.loading import BrokenActorFile, import_actors
 from actors.logs import set_up_logs
 from settings import SettingsError
 
@@ -19,9 +17,10 @@ except SettingsError as error:
     refuse_to_boot(error)
 dramatiq.set_broker(app.broker)
 
-for _module in pkgutil.iter_modules(__path__):
-    if _module.name not in ("composition", "declare", "instruments", "logs"):
-        import_module(f"{__name__}.{_module.name}")
+try:
+    import_actors(__name__, __path__)
+except BrokenActorFile as error:
+    refuse_to_boot(error)
 
 #: Send many messages in few round trips: `send_many([email_sync.message(…), …], delay=ms)`.
 send_many = app.broker.enqueue_many

@@ -2,22 +2,33 @@
 
 import difflib
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from actors.audit_lag import AuditLag
 from actors.instruments import Instruments
+from actors.limit_rules import limit_book
+from actors.notes import JobNotes
+from actors.outcome_watch import OutcomeWatch
+from actors.sealing import Sealing, is_private, refused_gauges
+from broker.blobs import LargeArguments
 from broker.broker import CallboardBroker
 from broker.codec import Codec
+from broker.groups import GroupBarriers
 from broker.redis.connection import RedisAddress
 from broker.redis.embedded import read_address
 from broker.redis.topology import Topology
+from broker.result_cache import CachedResults
 from broker.results import JobResults
 from broker.worker.lifecycle import WorkerProcess
-from integrations.errors import PermanentFailure
+from broker.worker.overruns import Overruns
+from integrations.errors import PermanentFailure, TransientFailure
 from jobs.backoff import Backoff
-from jobs.errors import InvalidPayload, StoreUnavailable, UnknownActor
+from jobs.error_lists import ErrorLists
+from jobs.errors import InvalidPayload, KeyMissing, StoreUnavailable, UnknownActor
+from jobs.letters import LetterRule
 from jobs.model import Retention
 from jobs.rules import QueueRules, Rate
 from jobs.store import JobStore
@@ -31,6 +42,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from database.chain import ChainKeys
+    from jobs.blobs import BlobStore
     from jobs.events import EventSink
 
 
@@ -55,17 +67,35 @@ class App:
     def __init__(self, settings: Settings, store: JobStore | None = None) -> None:
         self.settings = settings
         self._rules: dict[str, QueueRules] = {}
+        self._letters = _letter_rules(settings)
         self._engine: Engine | None = None
         self.instruments = Instruments(settings, lambda: self.broker.lifecycle.relays)
         self.audit_lag = AuditLag(lambda: self.topology if store is None else None)
         self.instruments.sources.append(self.audit_lag.gauges)
+        self.sealing = Sealing(settings, self.engine)
+        self.instruments.sources.append(lambda: refused_gauges(self.broker))
+        overruns = Overruns()
+        self.limits = limit_book(settings)
         ports = Ports(
             rules_of=self.rules_of,
-            write_progress=lambda owner, updates: self.store.report_progress(owner, updates),
-            results=JobResults(lambda: self.store),
+            write_progress=lambda owner, updates: self.store.report_progress(
+                owner, self.broker.notes.progress(updates)
+            ),
+            notes=JobNotes(lambda: self.broker),
+            results=JobResults(lambda: self.store, lambda job: self.broker.notes.opened(job)),
+            seal_inputs=self.sealing.inputs if store is None else None,
             permanent=(PermanentFailure,),
+            retryable=(TransientFailure,),
+            error_lists=ErrorLists(settings.retries.retryable, settings.retries.permanent),
+            overruns=overruns,
+            stuck_s=settings.workers.stuck_seconds,
             release=settings.release,
+            limits=self.limits,
+            store=lambda: self.store,
             workers=lambda: self.store.workers(),
+            cached_results=CachedResults(lambda: self.broker),
+            barriers=GroupBarriers(lambda: self.store),
+            webhooks=settings.webhooks.keys(),
             open_tracing=self.instruments.tracing if self.instruments.traces else None,
             tallies=self.instruments.tallies,
             serve_metrics=self.instruments.serve,
@@ -73,7 +103,7 @@ class App:
         )
         chosen = settings.middleware
         stack = build_stack(ports, chosen.without, chosen.extra, chosen.replace)
-        workers = settings.workers
+        workers, limit = settings.workers, settings.payload.max_bytes
         self.topology = Topology(self.redis_address, settings.redis.namespace, settings.redis.shards)
         self.broker = CallboardBroker(
             store or self.topology.store(),
@@ -88,11 +118,16 @@ class App:
                 threads=workers.threads,
                 serves=self._serves,
                 lease=self.topology.describe if store is None else None,
-                sinks={"audit": self._audit_sink} if "audit" not in settings.middleware.without else {},
+                sinks=self._sinks(),
                 queues=lambda: self.settings.queues,
+                overruns=overruns,
+                ready=self._has_keys if store is None else lambda: None,
                 weights={tenant: policy.weight for tenant, policy in settings.tenants.items()},
             ),
-            Codec(settings.payload.max_bytes),
+            # Tests in memory have no keys: nothing leaves their process.
+            self.sealing.codec(limit) if store is None else Codec(limit),
+            is_private,
+            lambda codec: LargeArguments(self.blobs, codec, settings.blobs.max_bytes),
         )
 
     @property
@@ -118,6 +153,17 @@ class App:
                 "There is no Redis to talk to: set REDIS_URL, or run `make up` in another shell."
             )
         return running
+
+    def blobs(self) -> "BlobStore":
+        """Where arguments are that are too large for Redis."""
+        chosen = self.settings.blobs
+        if chosen.store == "folder":
+            from integrations.blob_folder import FolderBlobs
+
+            return FolderBlobs(Path(chosen.folder) if chosen.folder else self.settings.home / "blobs")
+        from database.blobs import DatabaseBlobs
+
+        return DatabaseBlobs(self.engine)
 
     def engine(self) -> "Engine":
         """The database, opened at the first call."""
@@ -179,14 +225,26 @@ class App:
             gate_rate=_starts(policy.gate_rate),
             attempts=policy.attempts,
             backoff=Backoff(**policy.backoff.model_dump()),
+            retry_for_ms=policy.retry_for_ms,
             timeout_ms=policy.timeout_ms,
             keep_completed=kept.completed_count,
+            store_results=policy.results.store,
+            result_bytes=policy.results.max_bytes,
+            result_ms=policy.results.ttl_ms,
             retention=Retention(kept.completed_age_ms, kept.failed_age_ms, kept.failed_count),
             dead_letter=policy.dead_letter,
+            letters=self._letters,
             id_memory_ms=policy.id_memory_ms,
             require_tenant=policy.require_tenant,
             encryption=policy.encryption,
+            payload_blob=policy.payload_blob,
         )
+
+    def _has_keys(self) -> None:
+        try:
+            self.sealing.seal.ready()
+        except KeyMissing as error:
+            refuse_to_boot(SettingsError(str(error)))
 
     def _serves(self, declared: Collection[str]) -> Collection[str] | None:
         """The queues of this worker's type. Dramatiq would take an empty set for all of them."""
@@ -204,10 +262,27 @@ class App:
             )
         )
 
+    def _sinks(self) -> "dict[str, Callable[[], EventSink]]":
+        """The readers of the event stream. One is enough: callbacks are told on the way to the audit."""
+        without = self.settings.middleware.without
+        if "audit" not in without:
+            return {"audit": self._audit_sink}
+        return {} if "callbacks" in without else {"outcomes": lambda: OutcomeWatch(lambda: self.broker)}
+
     def _audit_sink(self) -> "EventSink":
         from database.audit import AuditWriter
 
-        return self.instruments.watched(self.audit_lag.watch(AuditWriter(self.engine(), self.chain_keys())))
+        writer = self.audit_lag.watch(AuditWriter(self.engine(), self.chain_keys()))
+        if "callbacks" in self.settings.middleware.without:
+            return self.instruments.watched(writer)
+        return self.instruments.watched(OutcomeWatch(lambda: self.broker, writer))
+
+
+def _letter_rules(settings: Settings) -> tuple[LetterRule, ...]:
+    return tuple(
+        LetterRule(rule.to, rule.queue, rule.actor, rule.tenant, rule.error, rule.code, rule.attempts)
+        for rule in settings.dead_letters.rules
+    )
 
 
 def _starts(rate: PolicyRate | None) -> Rate | None:

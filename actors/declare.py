@@ -6,6 +6,10 @@ from typing import Any, ParamSpec, TypeVar, overload
 import dramatiq
 
 from broker.actor import CallboardActor
+from broker.options import check_names
+
+#: What Dramatiq itself takes beside the options of the broker's parts, and `queue`.
+OWN_NAMES = frozenset({"actor_name", "broker", "priority", "queue"})
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -26,8 +30,10 @@ def actor(function: Any = None, /, *, queue: str | None = None, **options: Any) 
 
     Options are those of `broker.options.NAMES` (priority, attempts, unique, …); what is not given comes
     from the queue's policy in the settings. Raises TypeError when a type hint cannot be checked, and
-    InvalidPayload for an option that makes no sense.
+    InvalidPayload for an option that makes no sense or that nothing reads.
     """
+    broker = options.get("broker") or dramatiq.get_broker()
+    check_names(options, broker.actor_options | OWN_NAMES)
 
     def declare(function: Callable[..., Any]) -> Any:
         name = queue or function.__name__.replace("_", "-")

@@ -7,9 +7,9 @@ from middleware.current import current_job
 from middleware.progress import progress
 
 
-@actor
+@actor  # CATALOGUE section 2
 def email_sync(user_id: str, account_id: str) -> dict[str, int]:
-    """Fetch new mail of a mailbox of the settings into the database (CATALOGUE section 2).
+    """Fetch new mail of a mailbox of the settings into the database.
 
     Only what is new since the last sync is read; each batch and the place reached are stored together,
     so a run that dies halfway loses and doubles nothing. Returns how many messages were new.

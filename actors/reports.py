@@ -15,9 +15,9 @@ Format = Literal["pdf", "xlsx", "csv"]
 _LONGEST_NAME = 200
 
 
-@actor
+@actor  # S3 queue 4
 def report_generate(kind: Kind, format: Format, report: dict[str, Any]) -> dict[str, Any]:
-    """Render a report into the reports folder (S3 queue 4).
+    """Render a report into the reports folder.
 
     `report` has title, columns, rows and what else `integrations.rendering.report.ReportData` takes.
     The file is named by the job, so a second attempt writes the same file. Returns path, size and digest.

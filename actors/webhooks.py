@@ -12,9 +12,9 @@ from middleware.current import current_job
 from middleware.progress import progress
 
 
-@actor
+@actor  # S1 US-008, S3 queue 6
 def webhook_deliver(endpoint_id: str, event: str, data: dict[str, Any]) -> dict[str, Any]:
-    """Deliver one event to an endpoint of the settings (S1 US-008, S3 queue 6).
+    """Deliver one event to an endpoint of the settings.
 
     The webhook's id is the job's id, the same over all attempts, so that the receiver can drop a second
     copy. 408, 429, 5xx and network faults are tried again, after Retry-After if it is given; 410

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import secrets
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from benchmarks.sides import Ours, Stock
 from benchmarks.stamps import SOCKET
 from broker.redis.embedded import EmbeddedServer
 from broker.redis.facts import read_facts
+from settings import key_text
 
 #: What the user may have set for a real installation, or to tune Dramatiq.
 SETTINGS = ("CALLBOARD_", "REDIS_", "DATABASE_", "WORKER_", "QUEUE_", "SENTRY_", "START_WORKERS", "DRAMATIQ_")
@@ -77,6 +79,7 @@ def _prepare_environment(home: Path, url: str) -> None:
         "CALLBOARD_CONFIG": str(config),
         "CALLBOARD_HOME": str(home),
         "REDIS_URL": _database(url, 0),
+        "CALLBOARD_KEYS__RING__1": key_text(secrets.token_bytes(32)),
         "BENCH_STOCK_URL": _database(url, 1),
         SOCKET: str(home / "stamps.sock"),
     }

@@ -10,16 +10,20 @@ from dramatiq import Message, Middleware
 from dramatiq.errors import QueueJoinTimeout
 from dramatiq.middleware import MiddlewareError
 
+from broker.blobs import LargeArguments
 from broker.codec import Codec
+from broker.following import ENDS, following
 from broker.logs import quiet_actor
+from broker.notes import Notes
 from broker.offer import Offer
 from broker.options import NAMES, same_job
-from broker.sent import SentMessage, as_sent
+from broker.sent import THERE, SentMessage, as_sent
 from broker.worker.consumer import QueueConsumer
 from broker.worker.lifecycle import Lifecycle, WorkerProcess
 from jobs.errors import JobIdTaken, UnknownActor
 from jobs.failures import describe
 from jobs.model import Accepted, Job, NewJob
+from jobs.rules import QueueRules
 from jobs.store import JobStore
 
 logger = logging.getLogger(__name__)
@@ -37,11 +41,14 @@ FAIL_CLOSED = frozenset(
 )
 
 Hook = Callable[..., None]
+IsPrivate = Callable[["dramatiq.Actor[..., Any]"], bool]
 R = TypeVar("R")
 
 
 class CallboardBroker(dramatiq.Broker):
-    """Jobs go to `store`; `middleware` is the ordered stack; `worker` says how a worker process behaves."""
+    """Jobs go to `store`; `middleware` is the ordered stack; `worker` says how a worker process behaves;
+    `is_private` whether an actor's arguments are encrypted where its queue's rules do not say; `large` makes
+    what keeps arguments that are too large for the store."""
 
     def __init__(
         self,
@@ -49,9 +56,14 @@ class CallboardBroker(dramatiq.Broker):
         middleware: Sequence[Middleware],
         worker: WorkerProcess,
         codec: Codec | None = None,
+        is_private: IsPrivate = lambda actor: False,
+        large: Callable[[Codec], LargeArguments] | None = None,
     ) -> None:
         self.store = store
         self.codec = codec or Codec()
+        self.notes = Notes(self.codec)
+        self.large = large(self.codec) if large is not None else None
+        self._is_private = is_private
         self._hooks: dict[str, tuple[tuple[Middleware, Hook], ...]] = {}
         self._offers: dict[str, Offer] = {}
         self.lifecycle = Lifecycle(self, worker)
@@ -66,12 +78,16 @@ class CallboardBroker(dramatiq.Broker):
         """Accept one job. `delay` is in milliseconds. Returns the message with the id of the job that is
         there, and whether this call created it.
 
+        While a hook decides the end of another job it goes into that one's verdict (broker/following.py).
+
         Raises the errors of `jobs.errors`. After StoreUnavailable the job may be in all the same (the
         answer was lost): sending the same message again adds it no second time.
         """
         sent, job = self._prepared(message, delay)
-        (answer,) = self.accept((job,))
+        (answer,) = self._accept((job,))
         sent = self._answered(sent, job, answer)
+        if not sent.created:
+            message.__dict__[THERE] = sent.message_id  # a group asks by the messages that it was made of
         # Also for a job that was there: a middleware that opens something before must hear of the end.
         if self.hooks("after_enqueue"):
             self.emit_after("enqueue", sent, delay)
@@ -85,7 +101,7 @@ class CallboardBroker(dramatiq.Broker):
         After an error the first ones may be in; sending the same messages again adds none twice.
         """
         prepared = [self._prepared(message, delay) for message in messages]
-        answers = self.accept([job for _, job in prepared])
+        answers = self._accept([job for _, job in prepared])
         sent = [
             self._answered(message, job, answer)
             for (message, job), answer in zip(prepared, answers, strict=True)
@@ -107,7 +123,7 @@ class CallboardBroker(dramatiq.Broker):
 
     def declare_actor(self, actor: "dramatiq.Actor[..., Any]") -> None:
         name, queue = actor.actor_name, actor.queue_name
-        self._offers[name] = Offer(actor, queue, self.rules_of(queue), self.codec, self.actor_options)
+        self._offers[name] = self._new_offer(actor, queue, self.rules_of(queue))
         super().declare_actor(actor)
         quiet_actor(actor)
 
@@ -166,9 +182,21 @@ class CallboardBroker(dramatiq.Broker):
                 _complain(name, middleware, error)
 
     def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
-        name = "after_" + signal
+        if signal not in ENDS:
+            self._emit_after(signal, *args, **kwargs)
+            return
         if signal == "process_message":
             args[0].result = kwargs.get("result")
+        elif args[0].cached:
+            signal, kwargs = "process_message", {"result": args[0].result}  # it is done, if not by a run
+        following.begin(args[0])
+        try:
+            self._emit_after(signal, *args, **kwargs)
+        finally:
+            following.end()
+
+    def _emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
+        name = "after_" + signal
         for middleware, hook in self.hooks(name):
             try:
                 hook(self, *args, **kwargs)
@@ -193,6 +221,9 @@ class CallboardBroker(dramatiq.Broker):
 
     # Inside
 
+    def _accept(self, jobs: Sequence[NewJob]) -> list[Accepted]:
+        return self.accept(jobs) if following.proxy is None else following.take(jobs)
+
     def _prepared(self, message: "Message[R]", delay: int | None) -> "tuple[SentMessage[R], NewJob]":
         offer = self._offer(message)
         sent, chosen = offer.named(message)
@@ -209,9 +240,12 @@ class CallboardBroker(dramatiq.Broker):
         if offer is None or offer.rules is not rules or offer.queue != queue:
             if name not in self.actors:
                 raise UnknownActor(f"There is no actor named {name!r}.")
-            offer = Offer(self.actors[name], queue, rules, self.codec, self.actor_options)
+            offer = self._new_offer(self.actors[name], queue, rules)
             self._offers[name] = offer
         return offer
+
+    def _new_offer(self, actor: "dramatiq.Actor[..., Any]", queue: str, rules: QueueRules) -> Offer:
+        return Offer(actor, queue, rules, self.codec, self.actor_options, self._is_private, self.large)
 
     def _answered(self, sent: "SentMessage[R]", job: NewJob, answer: Accepted) -> "SentMessage[R]":
         """The message with what became of it. Raises JobIdTaken.

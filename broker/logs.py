@@ -13,7 +13,7 @@ import dramatiq
 import orjson
 
 from broker.proxy import JobProxy
-from jobs.errors import HoldJob, JobCancelled
+from jobs.errors import HoldJob, RunEnded
 from jobs.failures import describe
 from jobs.model import Outcome, Verdict
 
@@ -29,7 +29,7 @@ class RedactedFailures(logging.Filter):
     """Rewrites a record's exceptions as type, redacted message and stack. What is no failure is dropped."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.exc_info and isinstance(record.exc_info[1], HoldJob | JobCancelled):
+        if record.exc_info and isinstance(record.exc_info[1], HoldJob | RunEnded):
             return False  # the job's own line says it
         values = record.args if isinstance(record.args, tuple) else ()
         job = next((value for value in values if isinstance(value, JobProxy)), None)

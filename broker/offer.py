@@ -1,14 +1,16 @@
 """From a message to the job that the store is offered. What depends on the actor alone is worked out once."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
+from broker.blobs import LargeArguments
 from broker.codec import Codec
 from broker.options import DRAMATIQ_NAMES, NAMES, JobOptions, check_delay, check_names
 from broker.sent import SentMessage, as_sent
 from broker.uniqueness import arguments_by_name, check_parameters, one_at_a_time
-from jobs.errors import InvalidPayload
+from jobs.errors import InvalidPayload, PayloadTooLarge
 from jobs.ids import SCOPE, check_stored_id, scoped_id
+from jobs.letters import Ended
 from jobs.model import MARKER_MS, NewJob, UniqueMode
 from jobs.rules import QueueRules
 
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
 
 
 class Offer:
-    """Jobs of one actor in one queue. `known` are the options that somebody reads.
+    """Jobs of one actor in one queue. `known` are the options that somebody reads; `is_private` says whether
+    an actor's arguments are encrypted where its queue's rules leave that open.
 
     Raises InvalidPayload when the actor declares an option that makes no sense.
     """
@@ -30,11 +33,16 @@ class Offer:
         rules: QueueRules,
         codec: Codec,
         known: Collection[str],
+        is_private: Callable[["dramatiq.Actor[..., Any]"], bool] = lambda actor: False,
+        large: LargeArguments | None = None,
     ) -> None:
         self.queue = queue
         self.rules = rules
         self._actor = actor
         self._codec = codec
+        self._large = large if rules.payload_blob else None
+        self._is_private = is_private
+        self._secret = rules.encryption
         self._known = NAMES | DRAMATIQ_NAMES | frozenset(known)
         self._declared = JobOptions.declared(actor.options, rules)
         check_parameters(self._declared.unique, actor.fn)
@@ -64,12 +72,17 @@ class Offer:
 
     def job(self, message: SentMessage[Any], chosen: JobOptions, delay: int | None) -> NewJob:
         """What the store is given. Raises InvalidPayload and PayloadTooLarge."""
-        gate, unique = chosen.gate, None
+        gate, unique, codec = chosen.gate, None, self._codec
+        secret = self._secret
+        if secret is None:
+            secret = self._secret = self._is_private(self._actor)
         if chosen.unique is not None:
             check_parameters(chosen.unique, self._actor.fn)
             unique = chosen.unique.of(
                 message.actor_name,
                 lambda: arguments_by_name(self._actor.fn, message.args, message.kwargs),
+                chosen.tenant_id,
+                codec.seal,
             )
             if unique.mode is UniqueMode.LATEST:
                 gate = one_at_a_time(message.actor_name, unique)
@@ -77,14 +90,27 @@ class Offer:
             message.message_id,
             self.queue,
             message.actor_name,
-            self._codec.encode(message),
+            self._encoded(message, chosen.tenant_id, secret),
             chosen.priority,
             chosen.attempts,
             chosen.tenant_id,
             check_delay(delay),
             chosen.run_at,
-            self.rules.dead_letter,
+            self.rules.dead_letter if not self.rules.letters else self._dead_letter(chosen.tenant_id),
             gate,
             unique,
             MARKER_MS if chosen.job_id is None else self.rules.id_memory_ms,
         )
+
+    def _encoded(self, message: SentMessage[Any], tenant: str, secret: bool) -> bytes:
+        try:
+            return self._codec.encode(message, tenant, secret=secret)
+        except PayloadTooLarge:
+            if self._large is None:
+                raise
+            small = self._large.put_away(message, tenant, secret=secret)
+            return self._codec.encode(small, tenant, secret=secret)
+
+    def _dead_letter(self, tenant: str) -> str:
+        """Where it goes when the store itself gives it up, because its workers died."""
+        return self.rules.dead_letter_of(Ended.lost(self.queue, self._actor.actor_name, tenant))

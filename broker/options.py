@@ -18,12 +18,16 @@ NAMES = frozenset(
         "attempts",  # how often it may run
         "backoff",  # {"type": "exponential" | "fixed" | "linear", "delay": ms}
         "time_limit",  # of one attempt
+        "retry_for",  # no retry starts later than so long after the job may start first; 0: no such limit
+        "deadline",  # of the whole job, from its acceptance, or a moment in ms since 1970; 0: none
+        "expires",  # it must have started by then; as `deadline`
         "tenant_id",
         "user_id",
         "run_at",  # ms since 1970
         "gate",  # a resource of the tenant, whose jobs can rest and be capped apart from its others
         "unique",  # see broker.uniqueness
         "trace",  # W3C traceparent of whoever sent it; the telemetry middleware writes it
+        "result_max_bytes",  # a longer result is not kept
         "remove_on_complete",  # True or 0: gone when completed; a number above: kept under the queue's rule
     }
 )
@@ -145,6 +149,12 @@ def _user(value: Any) -> str:
     return value
 
 
+def _yes_or_no(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidPayload("store_results must be true or false.")
+    return value
+
+
 def _keep(value: Any) -> int:
     return value if isinstance(value, bool) else _number("remove_on_complete", value, 0, 1_000_000_000)
 
@@ -158,7 +168,13 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "unique": check_unique,
     "job_id": check_job_id,
     "time_limit": _number_from("time_limit", 1, LONGEST_MS),
+    "retry_for": _number_from("retry_for", 0, LONGEST_MS),
+    "deadline": _number_from("deadline", 0, LATEST_DUE_MS),
+    "expires": _number_from("expires", 0, LATEST_DUE_MS),
     "remove_on_complete": _keep,
+    "result_max_bytes": _number_from("result_max_bytes", 1, 10**9),
+    "result_ttl": _number_from("result_ttl", 1, LONGEST_MS),
+    "store_results": _yes_or_no,
     "user_id": _user,
 }
 #: Read when the job runs: what is wrong must not be found only there.

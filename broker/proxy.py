@@ -9,7 +9,7 @@ from dramatiq.broker import MessageProxy
 
 from broker.worker.interrupts import NOT_RUNNING, interrupt
 from broker.worker.ledger import NO_SLOT
-from jobs.model import FetchedJob, Verdict
+from jobs.model import FetchedJob, NewJob, Verdict
 from jobs.scope import Scope
 
 
@@ -23,9 +23,25 @@ class JobProxy(MessageProxy):
     # What few jobs need is kept by the class until then.
     owner = ""  # the process that holds the lease
     cancelled = False  # somebody wants it cancelled; an actor may look
+    cancel_reason = ""  # as they said
+    on_cancel: list[Callable[[], Any]] | None = None  # what the actor wants done then
+    patience_until = 0.0  # monotonic seconds: before, a cancelled run is not interrupted again
+    milestones: tuple[tuple[float, int], ...] = ()
+    steps: Any = None  # set by the middleware of this name, as is the next one
+    log: Any = None
+    log_chunks = 0
+    step_run: Any = None  # the steps of this run, once there is one
+    code = ""  # the kind of its failure, set by whoever decided about it
+    deadline_at: float | None = None  # monotonic seconds, for a job that has one
     cost: tuple[float, str] | None = None  # amount and unit, as the actor reported it
+    limiter: Any = None  # set by the limits middleware
+    probe = False  # the breaker of its provider lets this delivery alone try
     trace_id = ""  # set by the telemetry middleware, as is what it has open for this run:
     span: Any = None
+    secret = False  # its payload came encrypted, and what comes of it is encrypted too
+    cache: tuple[str, int] | None = None  # the key that its result is kept under for others, and ms
+    cached = False  # its result was known, so it did not run
+    follow: tuple[NewJob, ...] = ()  # jobs that are accepted with the verdict
     interrupted: type[BaseException] | None = None
     thread = NOT_RUNNING  # in which the actor's function is now; see `interrupts`
     stop_coroutine: Callable[[], object] | None = None

@@ -7,6 +7,11 @@ from typing import Any, TypeVar
 
 from dramatiq import Message
 
+from broker.following import following
+
+#: Attribute of a message that met a unique key: the id of the job that is there.
+THERE = "job_there"
+
 R = TypeVar("R", covariant=True)
 M = TypeVar("M", bound="Message[Any]")
 
@@ -34,7 +39,8 @@ _FIELDS = tuple(field.name for field in dataclasses.fields(Message))
 
 def new_id() -> str:
     """An id that nobody else has: 128 random bits. Dramatiq's own UUID takes ten times as long to make."""
-    return os.urandom(16).hex()
+    proxy = following.proxy
+    return os.urandom(16).hex() if proxy is None else following.new_id(proxy)
 
 
 def make_message(

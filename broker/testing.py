@@ -10,7 +10,7 @@ with inline(app.broker):                # send() runs the job at once and raises
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -18,7 +18,9 @@ import dramatiq.asyncio
 from dramatiq.middleware import AsyncIO, SkipMessage
 
 from broker.broker import CallboardBroker
+from broker.following import with_followers
 from broker.proxy import JobProxy
+from broker.result_cache import with_cached
 from broker.worker.verdicts import verdict_of
 from jobs.memory import MemoryStore, wall_clock_ms
 from jobs.model import Accepted, FetchRequest, Job, NewJob, Settled
@@ -69,12 +71,23 @@ class FakeJobs:
                 raise RuntimeError(f"{MOST_RUNS} jobs ran and more keep coming; do they enqueue each other?")
         return runs
 
-    def run(self, proxy: JobProxy) -> BaseException | None:
-        """Run one job through the whole stack and settle it; returns what it raised."""
+    def run(
+        self, proxy: JobProxy, follow: Callable[[Sequence[NewJob]], object] | None = None
+    ) -> BaseException | None:
+        """Run one job through the whole stack and settle it; returns what it raised. `follow` takes the jobs
+        that follow from it, which otherwise come with its verdict."""
         run_through(self._broker, proxy)
         raised = proxy.exception
-        answer = self.store.settle(OWNER, [verdict_of(proxy, self._rules_of(proxy.queue_name))])
+        declared = self._broker.get_actor(proxy.actor_name).options
+        verdict = verdict_of(proxy, self._rules_of(proxy.queue_name), declared)
+        if proxy.cache is not None:
+            verdict = with_cached(self._broker.codec, proxy, verdict)
+        if follow is None:
+            verdict = with_followers(proxy, verdict, self.store)
+        answer = self.store.settle(OWNER, [verdict])
         assert answer == [Settled.STORED]
+        if follow is not None and proxy.follow:
+            follow(proxy.follow)
         return raised
 
     def _next(self, queues: Sequence[str] | None = None) -> JobProxy | None:
@@ -115,7 +128,7 @@ def inline(broker: CallboardBroker) -> Iterator[FakeJobs]:
             accepted = jobs.store.enqueue([job._replace(delay_ms=0, run_at_ms=None) for job in new])
             for job in new:
                 while (proxy := jobs._next([job.queue])) is not None:
-                    if raised := jobs.run(proxy):
+                    if raised := jobs.run(proxy, accept_and_run):
                         raise raised
             return accepted
 
@@ -148,12 +161,14 @@ def run_through(broker: CallboardBroker, proxy: JobProxy) -> None:
 @contextmanager
 def _in_memory(broker: CallboardBroker) -> Iterator[FakeJobs]:
     real, jobs = broker.store, FakeJobs(broker, broker.rules_of)
+    codec = broker.codec
+    seal, codec.seal = codec.seal, None  # nothing leaves this process, and its clock may be moved
     broker.store = jobs.store
     try:
         with _event_loop(broker):
             yield jobs
     finally:
-        broker.store = real
+        broker.store, codec.seal = real, seal
 
 
 @contextmanager

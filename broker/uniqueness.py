@@ -20,6 +20,7 @@ from broker.json_form import json_form
 from jobs.errors import InvalidPayload
 from jobs.ids import UNIQUE_GATE
 from jobs.model import Unique, UniqueMode
+from jobs.sealing import Seal
 
 LONGEST_KEY = 1_000
 LONGEST_TTL_MS = 10**12
@@ -34,13 +35,20 @@ class Uniqueness(NamedTuple):
     mode: UniqueMode = UniqueMode.UNTIL_FINISHED
     ttl_ms: int = 0
 
-    def of(self, actor: str, arguments: Callable[[], Mapping[str, Any]]) -> Unique:
-        """The entry of a job with these `arguments` by name, which are asked for when they count.
+    def of(
+        self,
+        actor: str,
+        arguments: Callable[[], Mapping[str, Any]],
+        tenant: str = "",
+        seal: Seal | None = None,
+    ) -> Unique:
+        """The entry of a job with these `arguments` by name, which are asked for when they count. With a
+        `seal` its key tells nothing to anybody without the fleet's key, however few values there may be.
 
         Raises InvalidPayload when one of them has no JSON form.
         """
         try:
-            return Unique(digest(self._values(arguments)), self.mode, self.ttl_ms)
+            return Unique(digest(self._values(arguments), tenant, seal), self.mode, self.ttl_ms)
         except TypeError:
             raise InvalidPayload(f"{actor}: unique counts a value that has no JSON form.") from None
 
@@ -104,12 +112,11 @@ def one_at_a_time(actor: str, unique: Unique) -> str:
     return f"{UNIQUE_GATE}{actor}:{unique.key}"
 
 
-def digest(values: object) -> str:
-    """A key that tells nothing of the values: equal ones, in whatever order they were named, have one key.
-
-    The only place where keys are made, so that it can become a keyed digest.
-    """
+def digest(values: object, tenant: str = "", seal: Seal | None = None) -> str:
+    """A key that tells nothing of the values: equal ones, in whatever order they were named, have one key."""
     written = orjson.dumps(values, default=_to_json, option=orjson.OPT_SORT_KEYS)
+    if seal is not None:
+        return seal.digest(written, tenant, "unique")
     return hashlib.sha256(written).hexdigest()[:32]
 
 

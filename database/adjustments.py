@@ -17,6 +17,9 @@ from database.models import AdjustedRule
 from jobs.model import Scope
 from jobs.rules import Rate
 
+#: Limits that count while jobs run are in the same table, see `limit_changes`.
+SCOPES = ("queue", "lane")
+
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
@@ -58,6 +61,7 @@ class Adjustments:
         wanted = select(AdjustedRule).order_by(
             AdjustedRule.queue, AdjustedRule.scope.desc(), AdjustedRule.lane, AdjustedRule.name
         )
+        wanted = wanted.where(AdjustedRule.scope.in_(SCOPES))
         if scope is not None:
             wanted = wanted.where(*_is(scope))
         with read_session(self._engine) as session:
@@ -66,7 +70,9 @@ class Adjustments:
     def forget(self, queue: str) -> None:
         """Let a queue and all its lanes follow the settings again."""
         with write_session(self._engine) as session:
-            session.execute(delete(AdjustedRule).where(AdjustedRule.queue == queue))
+            session.execute(
+                delete(AdjustedRule).where(AdjustedRule.queue == queue, AdjustedRule.scope.in_(SCOPES))
+            )
 
 
 def _key(scope: Scope) -> dict[str, str]:

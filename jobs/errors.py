@@ -30,6 +30,10 @@ class UnknownQueue(CallboardError):
     """No queue has this name."""
 
 
+class UnknownLimit(CallboardError):
+    """No limit or provider has this name, or not for a tenant."""
+
+
 class JobNotFound(CallboardError):
     """No job has this id (never accepted, or removed by retention)."""
 
@@ -44,6 +48,22 @@ class JobIdTaken(InvalidPayload):
 
 class PayloadTooLarge(CallboardError):
     """The encoded arguments are over the size limit."""
+
+
+class ForgedMessage(CallboardError):
+    """A message was not made by this fleet, was altered, or belongs to another job. It does not run."""
+
+
+class KeyMissing(CallboardError):
+    """A key is not here, or was shredded: nothing is sent without it, and nothing that needs it is read."""
+
+
+class KeyShredded(KeyMissing):
+    """The key of a tenant was deleted on purpose; what was encrypted with it is unreadable for ever."""
+
+
+class KeyUnavailable(KeyMissing):
+    """A key cannot be asked for now, because the database that keeps it does not answer."""
 
 
 class PermanentError(CallboardError):
@@ -74,8 +94,32 @@ class HoldJob(CallboardError):
         self.rests = rests
 
 
-class JobCancelled(CallboardError):
-    """Raised in an actor whose job was cancelled while it ran."""
+class StepError(PermanentError):
+    """A step of an actor is not what a step must be: its name is taken, its outcome too large, or of a kind
+    that cannot be kept. Trying again would not help."""
+
+
+class RunEnded(BaseException):
+    """Raised in an actor whose run shall end now. It is no error: `except Exception` does not take it for
+    one, as with asyncio's CancelledError; `finally` and `with` do their work."""
+
+
+class JobCancelled(RunEnded):
+    """Raised in an actor whose job was cancelled while it ran, or by an actor that gives its job up."""
+
+
+class LeaseLost(RunEnded):
+    """Raised in an actor whose process does not hold its job any more: another may run it already, and
+    nothing that this run does is kept."""
+
+
+class JobExpired(CallboardError):
+    """The job was fetched after its time: it does not start any more, and no attempt is spent. `code` says
+    which time that was: `expires` gives expired, `deadline` deadline."""
+
+    def __init__(self, message: str, code: str = "expired") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class InvalidAdjustment(CallboardError):

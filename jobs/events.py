@@ -16,7 +16,7 @@ class AttemptDetail:
     worker: str = ""  # name in the registry
     user_id: str = ""
     error_type: str = ""
-    error_code: str = ""  # retryable, permanent, timeout, lost_lease, …
+    error_code: str = ""  # retryable, permanent, exhausted, timeout, lost_lease, …; see middleware.codes
     error_message: str = ""  # redacted
     stack: str = ""  # file, line and function of each frame; no values
     fingerprint: str = ""  # groups failures of one cause

@@ -3,15 +3,15 @@
 import hashlib
 import re
 import traceback
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
-from jobs.errors import InvalidPayload
 from jobs.hiding import WINDOW, hide_values
 
+Worded = TypeVar("Worded", bound=BaseException)
 MAX_MESSAGE = 500
 MAX_FRAMES = 20
 #: So much of an exception's text is looked at; hiding values makes it shorter.
@@ -32,9 +32,16 @@ class Failure:
     stack: tuple[str, ...]
     fingerprint: str
 
-    def to_record(self) -> bytes:
-        """The form kept with the job."""
-        error: dict[str, Any] = {"type": self.type, "message": self.message, "stack": list(self.stack)}
+    def to_record(self, code: str = "") -> bytes:
+        """The form kept with the job. `code` is the kind of failure, in a word."""
+        error: dict[str, Any] = {
+            "type": self.type,
+            "message": self.message,
+            "stack": list(self.stack),
+            "fingerprint": self.fingerprint,
+        }
+        if code:
+            error["code"] = code
         return orjson.dumps({"error": error})
 
 
@@ -52,7 +59,17 @@ def describe(exception: BaseException, hide: Collection[object] = ()) -> Failure
     return Failure(type(exception).__name__, message[:MAX_MESSAGE], stack, _fingerprint(exception, stack))
 
 
-def worded_without_values(error: InvalidPayload) -> InvalidPayload:
+def fingerprint_of(error: Mapping[str, Any]) -> str:
+    """What groups the failures of one cause, of an error in a record. The store's own have none: those are
+    grouped by their type and words."""
+    known = error.get("fingerprint")
+    if isinstance(known, str) and known:
+        return known
+    words = _CHANGING.sub("", f"{error.get('type')}\n{error.get('message')}")
+    return hashlib.sha256(words.encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def worded_without_values(error: Worded) -> Worded:
     """Mark a refusal whose words are ours and name fields only: its numbers are limits, no arguments."""
     setattr(error, _OURS, True)
     return error

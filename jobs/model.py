@@ -14,6 +14,10 @@ FIRST_PRIORITY, LAST_PRIORITY, DEFAULT_PRIORITY = 1, 10, 5
 DEFAULT_ATTEMPTS = 3
 #: Later than any time of the store: a rest without a known end.
 LAST_TIME = 9_999_999_999_999
+#: Of a job's log: bytes of one attempt, and how many attempts, the latest ones.
+LOG_BYTES, LOG_ATTEMPTS = 65_536, 5
+#: In a job's options a number from here on is a moment in ms since 1970 (2001), a smaller one a span.
+FIRST_MOMENT_MS = 10**12
 #: How long an id that has left the store is still known: for ids that were made up, and for given ones.
 MARKER_MS, GIVEN_ID_MARKER_MS = 120_000, 7 * 24 * 3_600_000
 
@@ -98,6 +102,7 @@ class FetchedJob(NamedTuple):
     created_at: int
     ready_at: int
     started_at: int
+    settled: int = 0  # the token of the last delivery that was settled: what a lost lease leaves as it is
 
 
 class Fetched(NamedTuple):
@@ -141,6 +146,18 @@ class RestScope(StrEnum):
     QUEUE = "queue"
 
 
+#: Results that are kept for later jobs, of one shard: how many, and their bytes.
+MOST_CACHED, CACHED_BYTES = 10_000, 64 * 1024 * 1024
+
+
+class CacheEntry(NamedTuple):
+    """A result that answers for later jobs of the same key. `value` is what is found again."""
+
+    key: str
+    value: bytes
+    ttl_ms: int
+
+
 class Verdict(NamedTuple):
     """How one delivery ended. `record` is kept with the job, `detail` goes into its event."""
 
@@ -156,6 +173,32 @@ class Verdict(NamedTuple):
     remove: bool = False  # a completed job leaves at once
     rests: RestScope = RestScope.JOB  # what rests for `delay_ms`, for HELD
     reason: str = ""  # why it rests or was cancelled, for a person
+    result_ms: int = 0  # how long a completed job's record is kept; 0: as long as the job
+    cache: CacheEntry | None = None  # of a completed job, kept in its shard with the verdict
+    follow: tuple[NewJob, ...] = ()  # jobs of the same shard, accepted with the verdict or not at all
+    unspent: bool = (
+        False  # it failed before it started: the attempt, and its place under rates, are given back
+    )
+
+
+class LogChunk(NamedTuple):
+    """Lines that one delivery of a job logged. `number` counts its chunks from 0: one is added once."""
+
+    job_id: str
+    token: int
+    attempt: int
+    number: int
+    line_count: int
+    lines: bytes
+
+
+class AttemptLog(NamedTuple):
+    """The chunks of one attempt's log that are still there, and how many older lines are not."""
+
+    token: int
+    attempt: int
+    dropped: int
+    chunks: tuple[bytes, ...]
 
 
 class Scope(NamedTuple):
@@ -212,6 +255,7 @@ class Job:
     payload: bytes
     record: bytes | None
     progress: bytes | None
+    cancel_reason: str = ""  # why somebody wanted it cancelled while it ran
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from jobs.backoff import Backoff
+from jobs.letters import Ended, LetterRule, route
 from jobs.model import DEFAULT_ATTEMPTS, DEFAULT_PRIORITY, GIVEN_ID_MARKER_MS, Retention
 
 
@@ -35,13 +36,23 @@ class QueueRules:
     gate_rate: Rate | None = None
     attempts: int = DEFAULT_ATTEMPTS
     backoff: Backoff = field(default_factory=Backoff)
+    retry_for_ms: int | None = None  # no retry starts later than so long after the job may start first
     timeout_ms: int = 300_000
     keep_completed: int | None = 1_000
+    store_results: bool = True
+    result_bytes: int = 102_400  # a longer result is not kept; the job is completed all the same
+    result_ms: int = 0  # how long a result is kept; 0: as long as its job
     retention: Retention = field(default_factory=Retention)
     dead_letter: str = "dead-letter"
+    letters: tuple[LetterRule, ...] = ()  # which job that failed for good goes elsewhere instead
     id_memory_ms: int = GIVEN_ID_MARKER_MS  # how long a caller's id is known after its job has left
     require_tenant: bool = False  # jobs without a tenant are refused at send
+    payload_blob: bool = False  # arguments that are too large go to the blob store
     encryption: bool | None = None  # of payloads; None: where a parameter is marked Secret or PII
+
+    def dead_letter_of(self, ended: Ended) -> str:
+        """The dead-letter queue of a job that failed for good."""
+        return route(self.letters, ended, self.dead_letter) if self.letters else self.dead_letter
 
 
 RulesOf = Callable[[str], QueueRules]

@@ -10,14 +10,17 @@ with a `limit` say how many they did, and are called until that is 0.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+from jobs.limits import BreakerTerms, Grant, LimitRule, LimitState, News, ProviderState, Want
 from jobs.model import (
     Accepted,
+    AttemptLog,
     Cancelled,
     EventBatch,
     Fetched,
     FetchRequest,
     Job,
     LaneStats,
+    LogChunk,
     NewJob,
     QueueStats,
     Retention,
@@ -57,13 +60,34 @@ class JobStore(ABC):
 
     @abstractmethod
     def settle(self, owner: str, verdicts: Sequence[Verdict]) -> list[Settled]:
-        """Store how deliveries ended, with what follows from it and the event, in one step each."""
+        """Store how deliveries ended, with the jobs that follow from it and the event, in one step each.
+
+        A verdict that is refused or repeated has nothing follow. `follow` holds jobs of the job's own shard;
+        a store of several shards adds those of others just before: at least once, and once by their ids.
+        """
 
     def settle_and_fetch(
         self, verdicts: Sequence[Verdict], request: FetchRequest
     ) -> tuple[list[Settled], Fetched]:
         """Settle, then fetch. Stores over a network do both in one round trip."""
         return self.settle(request.owner, verdicts), self.fetch(request)
+
+    @abstractmethod
+    def open_group(self, group: str, size: int, ttl_ms: int) -> bool:
+        """Begin to count completed members of a group, for so long; False when it was begun before."""
+
+    @abstractmethod
+    def arrive(self, group: str, job_id: str) -> bool:
+        """A member is completed; each counts once. True for the one that made the group complete, also when
+        it comes again."""
+
+    @abstractmethod
+    def cached(self, queue: str, key: str) -> bytes | None:
+        """The result that a verdict of a job of this queue left under this key, until its time is over."""
+
+    @abstractmethod
+    def clear_cache(self, prefix: str, limit: int = 1000) -> int:
+        """Forget cached results whose keys begin so, at most `limit`; returns how many."""
 
     @abstractmethod
     def owned(self, owner: str) -> dict[str, int]:
@@ -91,6 +115,29 @@ class JobStore(ABC):
         """Keep the latest progress by job id; each comes with its delivery token, and what `owner` does not
         hold under that token any more is passed over."""
 
+    @abstractmethod
+    def save_step(
+        self, owner: str, job_id: str, token: int, name: str, outcome: bytes, *, lasting: bool = False
+    ) -> bool:
+        """Keep what a running job notes under a name, in place of what was there, until the job leaves the
+        store; False when `owner` does not hold this delivery any more. `lasting`: also in a run from the
+        start.
+        """
+
+    @abstractmethod
+    def steps(self, job_id: str) -> dict[str, bytes]:
+        """What a job has noted, in the order of the names' first use."""
+
+    @abstractmethod
+    def add_log(self, owner: str, chunks: Sequence[LogChunk]) -> None:
+        """Add lines to the logs of deliveries of `owner`, also of those that have just ended. The newest
+        LOG_BYTES of each of the last LOG_ATTEMPTS attempts stay; what belongs to no such delivery is passed
+        over."""
+
+    @abstractmethod
+    def logs(self, job_id: str) -> list[AttemptLog]:
+        """What a job logged, attempt by attempt."""
+
     # Wake-up
 
     @abstractmethod
@@ -110,6 +157,50 @@ class JobStore(ABC):
     @abstractmethod
     def cancels(self, owner: str) -> list[str]:
         """The jobs that `owner` holds and that somebody wants cancelled."""
+
+    # Limits that count while jobs run
+
+    @abstractmethod
+    def acquire(
+        self, owner: str, job_id: str, token: int, wants: Sequence[Want], *, queue: str, request: int = 0
+    ) -> Grant:
+        """Take all that a delivery wants of limits, or nothing. `request` numbers what one delivery asks
+        for: 0 is before its run, and is put back when the job is held or handed back unstarted. Permits
+        end with the delivery. A job that is refused and then held waits, by itself or with its scope,
+        until it is its turn."""
+
+    @abstractmethod
+    def give_back(self, job_id: str, token: int, request: int, *, queue: str) -> None:
+        """End the permits of one request before the delivery ends. What a rate counted stays counted."""
+
+    @abstractmethod
+    def set_limit(self, rule: str, tenant: str | None, changes: Mapping[str, int | None]) -> None:
+        """Change `limit`, `per_ms` or `burst` of a rule, for all or for a tenant, until it is None again;
+        what waits for it looks again at once. Raises InvalidAdjustment for any other name."""
+
+    @abstractmethod
+    def limit_changes(self) -> dict[tuple[str, str | None], dict[str, int]]:
+        """All that was changed, by rule and tenant (None: for all)."""
+
+    @abstractmethod
+    def limit_states(
+        self, rules: Sequence[LimitRule], tenant: str | None = None, limit: int = 1000
+    ) -> list[LimitState]:
+        """The counters of these rules that are in use, of all tenants or of one."""
+
+    @abstractmethod
+    def provider_news(
+        self, name: str, news: News, terms: BreakerTerms, *, queue: str, wait_ms: int = 0
+    ) -> ProviderState:
+        """Note how a run with this provider ended; how its breaker stands then."""
+
+    @abstractmethod
+    def reset_provider(self, name: str) -> None:
+        """Close a provider's breaker and give it its whole rate; what waits for it goes on."""
+
+    @abstractmethod
+    def provider_states(self, names: Sequence[str]) -> list[ProviderState]:
+        """How the breakers of these providers stand."""
 
     # Rules
 
@@ -154,17 +245,26 @@ class JobStore(ABC):
         """Cancel jobs: at once what has not started; of what runs the worker is told."""
 
     @abstractmethod
-    def remove(self, job_ids: Sequence[str]) -> list[bool]:
-        """Remove jobs in any state but active; False for active and unknown ones."""
+    def remove(self, job_ids: Sequence[str], ended_by: int | None = None) -> list[bool]:
+        """Remove jobs in any state but active; False for active and unknown ones. With `ended_by` only those
+        that had ended by then (ms on the store's clock): not what was started again meanwhile."""
 
     @abstractmethod
-    def retry_dead(self, job_ids: Sequence[str], ended_by: int | None = None) -> list[bool]:
+    def retry_dead(
+        self, job_ids: Sequence[str], ended_by: int | None = None, *, from_start: bool = False
+    ) -> list[bool]:
         """Run failed and cancelled jobs again, with all their attempts; False for the others.
 
         False too for those that ended after `ended_by` (ms on the store's clock, None: now): whoever repeats
         a call with the time it saw first does not run again what has failed once more since. And False when
         another job holds the unique name now; else the job holds it again, for what is left of its time.
+        What it noted as steps stays; `from_start` forgets that, but for what is lasting.
         """
+
+    @abstractmethod
+    def replace_payload(self, job_id: str, expected: bytes, payload: bytes) -> bool:
+        """Put another payload in the place of `expected`, in any state; False when that is not there (any
+        more). A delivery that runs goes on with what it has."""
 
     @abstractmethod
     def drain(self, queue: str, *, delayed: bool = True, limit: int = 1000) -> int:

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import dramatiq
 from dramatiq.broker import MessageProxy
-from dramatiq.middleware import TimeLimitExceeded
 
 from jobs.errors import CallboardError
 from jobs.events import AttemptDetail
 from jobs.failures import describe
 from jobs.model import Outcome
+from middleware.codes import code_of
 from middleware.current import running
 from middleware.delivery import Delivery, arguments_of, delivery
 
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 #: Sealed arguments beyond this, in bytes, are left out of the row; their digest stays.
 LARGEST_INPUTS = 16_384
 LONGEST_UNIT = 20
+CACHED = "answered from the cache: the actor did not run"
 
 
 class SealedInputs(NamedTuple):
@@ -57,10 +58,14 @@ class Audit(dramatiq.Middleware):
         user = job.options.get("user_id")
         cause = job.exception
         if cause is None:
-            if user or job.trace_id or job.cost:
+            if user or job.trace_id or job.cost or job.cached:
                 amount, unit = _cost(job)
                 job.detail = AttemptDetail(
-                    user_id=str(user or ""), trace_id=job.trace_id, cost=amount, cost_unit=unit
+                    user_id=str(user or ""),
+                    reason=CACHED if job.cached else "",
+                    trace_id=job.trace_id,
+                    cost=amount,
+                    cost_unit=unit,
                 ).to_bytes()
             return
         amount, unit = _cost(job)
@@ -70,7 +75,7 @@ class Audit(dramatiq.Middleware):
         job.detail = AttemptDetail(
             user_id=str(user or ""),
             error_type=failure.type,
-            error_code=_code(cause, retried, job.failed),
+            error_code=code_of(job, cause),
             error_message=failure.message,
             stack="\n".join(failure.stack),
             fingerprint=failure.fingerprint,
@@ -117,10 +122,3 @@ def cost(amount: float, unit: str = "usd") -> None:
 
 def _cost(job: Delivery) -> tuple[str, str]:
     return (repr(float(job.cost[0])), job.cost[1]) if job.cost else ("", "")
-
-
-def _code(cause: BaseException, retried: bool, failed: bool) -> str:
-    # Whether it ran again is told by the outcome; that time was short is told by nothing else.
-    if isinstance(cause, TimeLimitExceeded):
-        return "timeout"
-    return "retryable" if retried else "permanent" if failed else ""

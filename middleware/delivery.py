@@ -1,5 +1,6 @@
 """What the broker's proxy of a running job offers to middleware, beside Dramatiq's own attributes."""
 
+from collections.abc import Callable
 from contextvars import Token
 from typing import Any, Protocol, cast
 
@@ -18,12 +19,18 @@ class Reporter(Protocol):
 class Delivery(Protocol):
     """One delivery of a job. `verdict` is what will be settled; None leaves it to what happened.
 
-    `owner` is the process that holds it. `cancelled` says that somebody wants it cancelled. `scope_before` is
-    kept by the tenancy middleware to restore what held around the run.
+    `owner` is the process that holds it. `cancelled` says that somebody wants it cancelled, `secret` that
+    its payload came encrypted. `scope_before` is
+    kept by the tenancy middleware to restore what held around the run. `code` is the kind of its failure, and
+    `deadline_at` when the job's own time is over, in monotonic seconds.
     """
 
     owner: str
     cancelled: bool
+    secret: bool
+    cancel_reason: str  # as whoever wants it cancelled said
+    on_cancel: list[Callable[[], Any]] | None  # what the actor wants done then
+    interrupted: type[BaseException] | None  # with what its run was cut short
     queue_name: str
     actor_name: str
     message_id: str
@@ -31,13 +38,25 @@ class Delivery(Protocol):
     kwargs: dict[str, Any]
     options: dict[str, Any]
     failed: bool
+    result: Any
+    cache: tuple[str, int] | None  # the key its result is kept under for later jobs, and for how many ms
+    cached: bool  # its result was known, so it did not run
     job: FetchedJob
     verdict: Verdict | None
     detail: bytes
     progress: bytes | None
     reporter: Reporter
+    milestones: tuple[tuple[float, int], ...]  # percent and when, ms since 1970
+    steps: Any  # the middleware of this name, or None; `step_run` is what it knows of this run
+    step_run: Any
+    log: Any  # the writer of the job's log, or None
+    log_chunks: int  # that it has sent of this delivery
     trace_id: str
+    code: str
+    deadline_at: float | None
     cost: tuple[float, str] | None
+    limiter: Any  # of the limits middleware, or None
+    probe: bool
     span: Any  # of this run, or None
     started: float  # monotonic seconds; 0 when it did not start in a worker
     hook_failed: bool

@@ -1,6 +1,6 @@
 """How a run ended, as it will be settled: for what stands above all that decide."""
 
-from jobs.errors import HoldJob, JobCancelled
+from jobs.errors import HoldJob, JobCancelled, LeaseLost
 from jobs.model import Outcome
 from middleware.delivery import Delivery
 
@@ -16,5 +16,7 @@ def outcome_of(run: Delivery) -> Outcome:
         return Outcome.HELD
     if isinstance(cause, JobCancelled):
         return Outcome.CANCELLED
+    if isinstance(cause, LeaseLost):
+        return Outcome.INTERRUPTED
     # A middleware that broke does not cost the job.
     return Outcome.RETRY if run.hook_failed and run.job.attempt < run.job.max_attempts else Outcome.FAILED

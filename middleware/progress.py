@@ -5,6 +5,7 @@ because it rides along with the settlement.
 """
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -19,6 +20,7 @@ from middleware.delivery import Delivery, delivery
 
 WRITE_EVERY_S = 0.1
 MAX_MESSAGE = 200
+MOST_MILESTONES = 20
 
 #: Takes the owner, and by job id the delivery's token and its progress.
 Write = Callable[[str, Mapping[str, tuple[int, bytes]]], None]
@@ -35,9 +37,25 @@ def progress(done: float, total: float = 100, message: str = "") -> None:
     job = running.get()
     if job is not None:
         percent = round(min(100.0, max(0.0, 100 * done / total)), 1)
-        latest = {"percent": percent, "done": done, "total": total, "message": _printable(message)}
+        latest: dict[str, Any] = {"percent": percent, "done": done, "total": total}
+        latest["message"] = _printable(message)
+        if job.milestones:
+            latest["milestones"] = job.milestones
         job.progress = orjson.dumps(latest)
         job.reporter.put(job, job.progress)
+
+
+def milestone(percent: float, message: str = "") -> None:
+    """Progress that is kept: at which times the run passed which of its milestones is seen with its latest
+    progress, also when they came too quickly for each to be seen by itself.
+
+    The latest 20 of a run are kept. Does nothing outside a job.
+    """
+    job = running.get()
+    if job is not None:
+        passed = round(min(100.0, max(0.0, percent)), 1), time.time_ns() // 1_000_000
+        job.milestones = (*job.milestones, passed)[-MOST_MILESTONES:]
+        progress(percent, message=message)
 
 
 def _printable(message: str) -> str:

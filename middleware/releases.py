@@ -20,6 +20,7 @@ from dramatiq.middleware import SkipMessage
 from jobs.errors import CallboardError, InvalidPayload
 from jobs.failures import worded_without_values
 from jobs.model import Outcome, Verdict, WorkerInfo
+from jobs.sightings import Sightings
 from middleware.contract import contract_of
 from middleware.delivery import Delivery
 from middleware.upcasts import Upcasts
@@ -30,11 +31,11 @@ logger = logging.getLogger(__name__)
 STAMP = "stamp"
 #: A job of a newer release waits this long for a worker of that release …
 NEWER_DELAY_MS = 3_000
-#: … and is taken here when this process has met it for so long and no such worker lives.
+#: … and is taken here when for so long this process has met such jobs and seen no such worker.
 NEWER_S = 60.0
 #: How often the registry is asked for one, in seconds.
 ASK_EVERY_S = 10.0
-#: Jobs of newer releases that are remembered.
+#: Newer releases and queues that are remembered.
 MOST_MET = 10_000
 
 
@@ -113,6 +114,8 @@ class Releases(dramatiq.Middleware):
         if theirs.version < ours.version:
             lifted = self._upcasts[job.actor_name].lift(theirs.version, job.args, job.kwargs)
             job.replace_arguments((), lifted)
+            # A copy that is sent on from here has the new arguments, and is not lifted once more.
+            job.options[STAMP] = self._written[job.actor_name]
 
     def _leave_to_newer(self, job: Delivery, theirs: Stamp, ours: Stamp) -> None:
         """Hand it back, or return when it has to be taken here all the same."""
@@ -159,20 +162,22 @@ class Releases(dramatiq.Middleware):
 
 
 class NewerWorkers:
-    """Whether a worker of a newer release may yet take a job: for a minute, and while one is there."""
+    """Whether a worker of a newer release may yet take a job: while one is there, and a minute longer."""
 
     def __init__(self, workers: Callable[[], list[WorkerInfo]]) -> None:
         self._workers = workers
-        self._met: dict[str, float] = {}
+        self._met = Sightings(MOST_MET)
         self._seen: list[WorkerInfo] | None = None
         self._ask_at = 0.0
 
     def may_come(self, job: Delivery, release: int) -> bool:
-        if len(self._met) > MOST_MET:
-            self._met.clear()  # a flood of them: begin counting again rather than grow
         now = time.monotonic()
-        if now - self._met.setdefault(job.message_id, now) < NEWER_S:
-            return True
+        seen = self._one_is_there(job, release, now)
+        # One that is there may be restarted the next moment, and is waited for then.
+        return self._met.met((release, job.queue_name), now, seen=seen) < NEWER_S or seen
+
+    def _one_is_there(self, job: Delivery, release: int, now: float) -> bool:
+        """Also while the registry cannot be asked."""
         if now >= self._ask_at:
             self._ask_at = now + ASK_EVERY_S
             try:

@@ -5,29 +5,42 @@ A place can be left out or given to another class, and more added at the end, fr
 a run. To add a place: a line in STACK, and in Ports what it needs of other rooms.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import dramatiq
 from dramatiq.middleware import AsyncIO, CurrentMessage, Pipelines
+from dramatiq.rate_limits import RateLimiterBackend
 from dramatiq.results import ResultBackend, Results
 
+from jobs.error_lists import ErrorLists
+from jobs.limits import LimitBook
 from jobs.model import WorkerInfo
 from jobs.rules import RulesOf
+from jobs.store import JobStore
 from middleware.alerts import Alerts
-from middleware.audit import Audit
+from middleware.audit import Audit, SealedInputs
 from middleware.callbacks import Callbacks
 from middleware.dead_letters import DeadLetters
+from middleware.deadlines import Deadlines
+from middleware.delivery import Delivery
 from middleware.dotted import make_middleware
+from middleware.group_callbacks import GroupCallbacks
+from middleware.job_log import JobLogs
+from middleware.limits import Limits
 from middleware.metrics import Metrics
+from middleware.notes import Notes
 from middleware.progress import Progress, Write
+from middleware.providers import Providers
 from middleware.releases import Releases
+from middleware.result_cache import CachedResults, ResultCache
 from middleware.retries import Retries
+from middleware.steps import Steps
 from middleware.tallies import Tallies
 from middleware.telemetry import Telemetry
 from middleware.tenancy import Tenancy
-from middleware.time_limits import TimeLimits
+from middleware.time_limits import NoOverruns, Overruns, TimeLimits
 from middleware.validation import Validation
 
 if TYPE_CHECKING:
@@ -43,9 +56,22 @@ class Ports:
     write_progress: Write
     results: ResultBackend
     permanent: tuple[type[BaseException], ...] = ()
+    retryable: tuple[type[BaseException], ...] = ()
+    error_lists: ErrorLists = field(default_factory=ErrorLists)
+    overruns: Overruns = field(default_factory=NoOverruns)
+    stuck_s: float = 60.0  # so long after its time limit a run that did not end is called stuck
+    seal_inputs: Callable[[Delivery], SealedInputs] | None = (
+        None  # for audit rows; None: they have no arguments
+    )
     release: int = 0  # the number of this process's
     workers: Callable[[], list[WorkerInfo]] = list  # the registry's live processes
+    cached_results: CachedResults | None = None
+    barriers: RateLimiterBackend | None = None  # what counts the members of groups
+    webhooks: Collection[str] = ()  # the endpoints of the settings
     # Without one of these its place is left out.
+    limits: LimitBook | None = None
+    store: Callable[[], JobStore] | None = None  # that counts them
+    notes: Notes | None = None
     open_tracing: "Callable[[], Tracing] | None" = None
     tallies: Tallies | None = None
     serve_metrics: Callable[[], Callable[[], None]] = lambda: lambda: None
@@ -77,7 +103,11 @@ STACK: tuple[Place, ...] = (
         lambda ports: Alerts(ports.open_sentry) if ports.open_sentry else None,
         "only when retries and dead_letters have decided is a failure known to be final",
     ),
-    Place("audit", lambda ports: Audit(), "its after-hook comes last, so it records what all others decided"),
+    Place(
+        "audit",
+        lambda ports: Audit(ports.seal_inputs),
+        "its after-hook comes last, so it records what all others decided",
+    ),
     Place(
         "tenancy",
         lambda ports: Tenancy(ports.rules_of),
@@ -89,15 +119,23 @@ STACK: tuple[Place, ...] = (
     Place(
         "pipelines",
         lambda ports: Pipelines(),
-        "Dramatiq's; after retries called a job failed. It enqueues in a hook, the weaker promise: when the "
-        "store is away at that moment, the job is completed and its next one is not sent",
+        "Dramatiq's; after retries called a job failed. What it sends goes into the verdict of the job",
+    ),
+    Place(
+        "group_callbacks",
+        lambda ports: GroupCallbacks(ports.barriers) if ports.barriers else None,
+        "Dramatiq's completion callbacks of groups; the same place and promise as pipelines",
     ),
     Place(
         "callbacks",
-        lambda ports: Callbacks(),
-        "Dramatiq's on_success and on_failure; the same place and the same weaker promise as pipelines",
+        lambda ports: Callbacks(ports.rules_of, ports.webhooks),
+        "on_success and on_failure, in the same verdict; after retries called a failure final",
     ),
-    Place("retries", lambda ports: Retries(ports.rules_of, ports.permanent), "sees failures of all below it"),
+    Place(
+        "retries",
+        lambda ports: Retries(ports.rules_of, ports.permanent, ports.retryable, ports.error_lists),
+        "sees failures of all below it",
+    ),
     Place(
         "releases",
         lambda ports: Releases(ports.release, ports.workers),
@@ -109,11 +147,43 @@ STACK: tuple[Place, ...] = (
         "its refusals must reach retries, to be called permanent",
     ),
     Place(
-        "time_limit", lambda ports: TimeLimits(ports.rules_of), "the clock starts when the checks are through"
+        "deadlines",
+        lambda ports: Deadlines(),
+        "before anything that waits, asks or counts: a job that is too late costs nothing",
+    ),
+    Place(
+        "result_cache",
+        lambda ports: ResultCache(ports.cached_results) if ports.cached_results else None,
+        "arguments are checked by now, and what need not run takes no place under a limit",
+    ),
+    Place(
+        "limits",
+        lambda ports: Limits(ports.limits, ports.store) if ports.limits and ports.store else None,
+        "asked last of all that may keep a job from running, so that nothing is taken in vain",
+    ),
+    Place(
+        "providers",
+        lambda ports: Providers(ports.limits, ports.store) if ports.limits and ports.store else None,
+        "hears of a failure before retries do, and hands the job back when its provider is out of order",
+    ),
+    Place(
+        "time_limit",
+        lambda ports: TimeLimits(ports.rules_of, ports.overruns, ports.stuck_s),
+        "the clock starts when the checks are through",
     ),
     Place("async_io", lambda ports: AsyncIO(), "Dramatiq's; runs actors that are `async def`"),
     Place("current_message", lambda ports: CurrentMessage(), "Dramatiq's; for code that asks what runs here"),
     Place("results", lambda ports: _results(ports), "Dramatiq's; for message.get_result()"),
+    Place(
+        "steps",
+        lambda ports: Steps(ports.notes) if ports.notes else None,
+        "what a step does is under the actor's time limit, and its outcome is no result yet",
+    ),
+    Place(
+        "job_log",
+        lambda ports: JobLogs(ports.notes) if ports.notes else None,
+        "only the actor writes to it; its lines are sent apart from the verdict",
+    ),
     Place(
         "progress", lambda ports: Progress(ports.write_progress), "closest to the actor, which reports to it"
     ),

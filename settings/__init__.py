@@ -1,6 +1,9 @@
 """Typed, frozen configuration: defaults in code, then a TOML file, then the environment."""
 
 from settings.errors import SettingsError, UnknownName
+from settings.failures_section import DeadLetterRule, DeadLetterSettings, RetrySettings
+from settings.keys_section import KeySettings, key_bytes, key_text
+from settings.limits_section import LimitSettings, ProviderSettings, TenantLimit
 from settings.load import check_queues, load_settings
 from settings.model import Settings
 from settings.names import actor_of, queues_behind, resolve_name
@@ -34,20 +37,27 @@ __all__ = [
     "BackoffType",
     "ConfigLine",
     "DatabaseSettings",
+    "DeadLetterRule",
+    "DeadLetterSettings",
+    "KeySettings",
+    "LimitSettings",
     "Mailbox",
     "MiddlewareSettings",
     "PayloadSettings",
+    "ProviderSettings",
     "QueuePolicy",
     "Rate",
     "RedisSettings",
     "ReportSettings",
     "Retention",
+    "RetrySettings",
     "Schedule",
     "SentrySettings",
     "Settings",
     "SettingsError",
     "SmtpSettings",
     "TelemetrySettings",
+    "TenantLimit",
     "TenantPolicy",
     "UnknownName",
     "WebhookEndpoint",
@@ -56,7 +66,9 @@ __all__ = [
     "check_queues",
     "describe",
     "is_loopback",
+    "key_bytes",
     "key_list",
+    "key_text",
     "load_settings",
     "mask_url",
     "parse_ms",

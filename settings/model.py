@@ -14,7 +14,11 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from settings import aliases as aliases_table
 from settings import catalogue
+from settings.blobs_section import BlobSettings
 from settings.errors import suggestion
+from settings.failures_section import DeadLetterSettings, RetrySettings
+from settings.keys_section import KeySettings
+from settings.limits_section import LimitSettings, ProviderSettings, disagreements
 from settings.policy import QueuePolicy
 from settings.redis_section import MAIN_SHARD, RedisSettings
 from settings.sections import (
@@ -79,7 +83,11 @@ class Settings(BaseSettings):
     api: ApiSettings = ApiSettings()
     workers: WorkerSettings = WorkerSettings()
     payload: PayloadSettings = PayloadSettings()
+    blobs: BlobSettings = BlobSettings()
+    keys: KeySettings = Field(default_factory=KeySettings)
     middleware: MiddlewareSettings = Field(default_factory=MiddlewareSettings)
+    retries: RetrySettings = RetrySettings()
+    dead_letters: DeadLetterSettings = DeadLetterSettings()
     audit: AuditSettings = AuditSettings()
     smtp: SmtpSettings = SmtpSettings()
     sentry: SentrySettings = SentrySettings()
@@ -90,6 +98,8 @@ class Settings(BaseSettings):
     groups: FrozenMap[Words] = Field(default_factory=empty_map)
     aliases: FrozenMap[AliasJobs] = Field(default_factory=empty_map)
     schedules: FrozenMap[Schedule] = Field(default_factory=empty_map)
+    limits: FrozenMap[LimitSettings] = Field(default_factory=empty_map)
+    providers: FrozenMap[ProviderSettings] = Field(default_factory=empty_map)
     tenants: FrozenMap[TenantPolicy] = Field(default_factory=empty_map)
     mailboxes: FrozenMap[Mailbox] = Field(default_factory=empty_map)
     webhooks: FrozenMap[WebhookEndpoint] = Field(default_factory=empty_map)
@@ -155,6 +165,8 @@ class Settings(BaseSettings):
                 raise _disagreement(
                     ("workers", "type"), f"names no worker group {word!r}; {suggestion(word, known)}"
                 )
+        for key, problem in disagreements(self.limits, self.providers, self.tenants):
+            raise _disagreement(key, problem)
         shares: dict[str, str] = {}
         shards = {queue: shard for shard, queues in self.redis.shards.items() for queue in queues}
         for name, policy in self.queues.items():
@@ -193,6 +205,15 @@ class Settings(BaseSettings):
             return f"sqlite:///{self.home / 'callboard.db'}"
         scheme, _, rest = self.database.url.get_secret_value().partition("://")
         return f"{'postgresql+psycopg' if scheme.startswith('postgres') else scheme}://{rest}"
+
+    @property
+    def keys_file(self) -> Path:
+        """Where the fleet's keys are when the settings hold none."""
+        return (
+            self.home / "keys.json"
+            if self.keys.file is None
+            else Path(self.keys.file).expanduser().absolute()
+        )
 
     @property
     def reports_folder(self) -> Path:

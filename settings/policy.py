@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from settings.units import Milliseconds, OptionalCount, OptionalRate, Whole
+from settings.units import Milliseconds, OptionalCount, OptionalMilliseconds, OptionalRate, Whole
 
 BackoffType = Literal["exponential", "fixed", "linear"]
 
@@ -42,6 +42,14 @@ class Retention(Section):
     failed_age_ms: Milliseconds = 7 * 24 * 3_600_000
 
 
+class ResultPolicy(Section):
+    """What is kept of a result: whether, up to how many bytes, and how long (0: as long as the job)."""
+
+    store: bool = True
+    max_bytes: Annotated[Whole, Field(ge=1)] = 102_400
+    ttl_ms: Milliseconds = 0
+
+
 class QueuePolicy(Section):
     """The policy of one queue. The defaults here are those of a user's own actor (CATALOGUE section 2).
 
@@ -56,10 +64,12 @@ class QueuePolicy(Section):
       take turns, and the number orders the jobs of each.
     - `fairness` is what a job costs its tenant: "jobs" 1, "time" its usual run time.
     - `attempts` counts executions: 3 runs at most three times.
+    - `retry_for_ms`: no retry starts later than so long after the job may start first (None: no such limit).
     - `id_memory_ms` is how long an id that a caller gave is known after its job has left Redis.
     - `group` is the worker group that WORKER_TYPE selects.
     - `require_tenant` refuses jobs without a tenant at send.
-    - `encryption` None follows the platform; true is refused while nothing seals payloads.
+    - `encryption` true encrypts arguments, options, results, progress and logs; false only signs; None: an
+      actor with parameters marked Secret or PII is encrypted, others are signed.
     - `payload_blob` lets a payload over the limit go to the blob store.
     """
 
@@ -75,12 +85,14 @@ class QueuePolicy(Section):
     gate_rate: OptionalRate = None
     attempts: Annotated[Whole, Field(ge=1)] = 3
     backoff: Backoff = Backoff()
+    retry_for_ms: OptionalMilliseconds = None
     timeout_ms: Annotated[Milliseconds, Field(ge=1)] = 300_000
     priority: Annotated[Whole, Field(ge=1, le=10)] = 5
     priority_scope: Literal["queue", "lane"] = "queue"
     fairness: Literal["jobs", "time"] = "jobs"
     group: Annotated[str, Field(min_length=1)] = "primary"
     retention: Retention = Retention()
+    results: ResultPolicy = ResultPolicy()
     id_memory_ms: Annotated[Milliseconds, Field(ge=SHORTEST_ID_MEMORY_MS)] = 7 * 24 * 3_600_000
     dead_letter: Annotated[str, Field(min_length=1)] = "dead-letter"
     require_tenant: bool = False
@@ -94,14 +106,6 @@ class QueuePolicy(Section):
         if isinstance(data, dict) and data.get("share") == "none":
             return {**data, "share": None}
         return data
-
-    @field_validator("encryption")
-    @classmethod
-    def _is_not_sealed(cls, wanted: bool | None) -> bool | None:
-        # To go on would store in clear what someone believes to be sealed.
-        if wanted:
-            raise ValueError("must stay unset, because payloads cannot be encrypted yet")
-        return wanted
 
     @property
     def effective_global_concurrency(self) -> int | None:

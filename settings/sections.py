@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from settings.limits_section import TenantLimit
 from settings.policy import Section
 from settings.redis_section import Host, Port, Text
 from settings.units import Arguments, FrozenMap, Milliseconds, Seconds, Whole, Words, empty_map
@@ -44,7 +45,8 @@ class WorkerSettings(Section):
 
     `type` names the queue groups it serves (`all`, or groups separated by commas); `threads` None leaves
     Dramatiq's `-t`; running jobs may finish until `stop_seconds` after SIGTERM; a job is dead-lettered after
-    `max_lost_leases` of its workers died.
+    `max_lost_leases` of its workers died. A job that cannot be ended `stuck_seconds` after its time limit
+    ends its process.
     """
 
     type: Text = "all"
@@ -54,6 +56,7 @@ class WorkerSettings(Section):
     lease_seconds: Annotated[Seconds, Field(ge=1)] = 15.0
     stop_seconds: Annotated[Seconds, Field(le=55)] = 50.0
     max_lost_leases: Annotated[Whole, Field(ge=1)] = 3
+    stuck_seconds: Annotated[Seconds, Field(ge=1)] = 60.0
     browser_sessions: Annotated[Whole, Field(ge=1)] = 3
 
     @property
@@ -208,9 +211,11 @@ class Schedule(Section):
 
 
 class TenantPolicy(Section):
-    """What one tenant gets; `weight` is its share against the others: 2 gets two jobs where 1 gets one."""
+    """What one tenant gets; `weight` is its share against the others: 2 gets two jobs where 1 gets one.
+    `limits` are its own numbers of limits that count by tenant, user or resource."""
 
     weight: Annotated[float, Field(ge=0.001, le=1_000)] = 1.0
+    limits: FrozenMap[TenantLimit] = Field(default_factory=empty_map)
 
 
 def is_loopback(host: str) -> bool:

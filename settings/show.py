@@ -71,7 +71,7 @@ def _shown(value: object, path: KeyPath) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return ", ".join(value) or "(none)"
+        return ", ".join(map(str, value)) or "(none)"
     if isinstance(value, Mapping):
         # The arguments of a schedule may be personal: only their names are shown.
         return ", ".join(value) or "(none)"

@@ -146,6 +146,11 @@ OptionalCount = Annotated[
 ]
 """A count from 1, or None (written `none`) for no limit."""
 
+OptionalMilliseconds = Annotated[
+    Annotated[int, BeforeValidator(parse_ms), Field(ge=1)] | None, BeforeValidator(_none_word)
+]
+"""Whole milliseconds, or None (written `none`) for no limit."""
+
 Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
 """Several words; in the environment they are separated by commas."""
 

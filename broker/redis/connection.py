@@ -35,6 +35,8 @@ E = TypeVar("E", bound=BaseException)
 #: Three tries of 1.7 s: a producer cut off from Redis gets its error within 6 s.
 TRIES_AGAIN = 2
 
+#: What helps where nothing listens; `callboard up` has an advice of its own.
+START_IT = "start it, or run `make up`, and check REDIS_URL"
 AWAY = (
     ConnectionError,
     TimeoutError,
@@ -125,10 +127,7 @@ def _away(error: Exception, place: str) -> StoreUnavailable:
             f"Redis at {place} cannot be reached by TLS ({_first_line(error)}); "
             "check that REDIS_URL and the server agree on TLS and on client certificates."
         )
-    return StoreUnavailable(
-        f"Redis at {place} cannot be reached ({_first_line(error)}); "
-        "start it, or run `make up`, and check REDIS_URL."
-    )
+    return StoreUnavailable(f"Redis at {place} cannot be reached ({_first_line(error)}); {START_IT}.")
 
 
 def _cause(error: BaseException, kind: type[E]) -> E | None:

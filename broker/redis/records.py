@@ -107,7 +107,7 @@ def pack_verdict(verdict: Verdict) -> bytes:
 
 
 def _fields_of(verdict: Verdict) -> list[Any]:
-    return [
+    fields = [
         verdict.id,
         verdict.token,
         verdict.outcome,
@@ -121,6 +121,13 @@ def _fields_of(verdict: Verdict) -> list[Any]:
         verdict.rests,
         verdict.reason,
     ]
+    if verdict.follow or verdict.result_ms or verdict.unspent or verdict.cache:
+        fields += [verdict.result_ms, [part for job in verdict.follow for part in pack_job(job, 0)]]
+    if verdict.unspent or verdict.cache:
+        fields.append(verdict.unspent)
+    if verdict.cache:
+        fields.append(list(verdict.cache))
+    return fields
 
 
 def unpack_fetched(job_id: bytes, record: bytes, payload: bytes) -> FetchedJob:
@@ -139,6 +146,7 @@ def unpack_fetched(job_id: bytes, record: bytes, payload: bytes) -> FetchedJob:
         fields[CREATED],
         fields[READY],
         fields[STARTED],
+        fields[SETTLED],
     )
 
 
@@ -174,10 +182,11 @@ def _unpack_job(
         gate=fields[GATE],
         cancel_requested=bool(fields[CANCEL]),
         held_until=fields[DUE] or None if state is JobState.WAITING else None,
-        held_reason=fields[REASON],
+        held_reason=fields[REASON] if state is JobState.WAITING and fields[DUE] else "",
         payload=payload,
         record=outcome,
         progress=progress,
+        cancel_reason=fields[REASON] if fields[CANCEL] else "",
     )
 
 

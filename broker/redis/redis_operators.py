@@ -21,7 +21,8 @@ from broker.redis.records import (
 )
 from jobs.adjustments import check_priority
 from jobs.errors import IllegalTransition
-from jobs.model import Cancelled, Job, LaneStats, QueueStats, Scope, Standing, WorkerInfo
+from jobs.events import AttemptDetail
+from jobs.model import AttemptLog, Cancelled, Job, LaneStats, QueueStats, Scope, Standing, WorkerInfo
 from jobs.rules import QueueRules
 from jobs.states import JobState
 from jobs.store import JobStore
@@ -107,18 +108,25 @@ class RedisOperators(JobStore):
         check_priority(priority)
         return self._change("set_priority", (priority,), job_ids)
 
-    def remove(self, job_ids: Sequence[str]) -> list[bool]:
-        return self._change("remove", (), job_ids)
+    def remove(self, job_ids: Sequence[str], ended_by: int | None = None) -> list[bool]:
+        return self._change("remove", (-1 if ended_by is None else ended_by,), job_ids)
 
-    def retry_dead(self, job_ids: Sequence[str], ended_by: int | None = None) -> list[bool]:
+    def retry_dead(
+        self, job_ids: Sequence[str], ended_by: int | None = None, *, from_start: bool = False
+    ) -> list[bool]:
         # A time in any case: the connection repeats a call whose reply was lost.
-        return self._change("retry_dead", (self._now() if ended_by is None else ended_by,), job_ids)
+        horizon = self._now() if ended_by is None else ended_by
+        return self._change("retry_dead", (horizon, int(from_start)), job_ids)
+
+    def replace_payload(self, job_id: str, expected: bytes, payload: bytes) -> bool:
+        return bool(self._link.run("replace_payload", [job_id, expected, payload]))
 
     def cancel(self, job_ids: Sequence[str], reason: str = "") -> list[Cancelled]:
         outcome = orjson.dumps({"error": {"type": "Cancelled", "message": reason or "cancelled"}})
+        detail = AttemptDetail(reason=reason).to_bytes() if reason else b""
         answers: list[Cancelled] = []
         for chunk in _chunks(job_ids):
-            reply = self._link.run("cancel", [self._link.keys.signals, outcome, *chunk])
+            reply = self._link.run("cancel", [self._link.keys.signals, outcome, reason, detail, *chunk])
             answers += [CANCELLED[word] for word in reply]
         return answers
 
@@ -196,6 +204,17 @@ class RedisOperators(JobStore):
     def get(self, job_id: str) -> Job | None:
         found = unpack_jobs(self._link.run("get", [job_id]))
         return found[0] if found else None
+
+    def steps(self, job_id: str) -> dict[str, bytes]:
+        reply = self._link.run("steps", [job_id])
+        return {reply[i].decode(): reply[i + 1] for i in range(0, len(reply), 2)}
+
+    def logs(self, job_id: str) -> list[AttemptLog]:
+        reply = self._link.run("logs", [job_id])
+        return [
+            AttemptLog(reply[i], reply[i + 1], reply[i + 2], tuple(reply[i + 3]))
+            for i in range(0, len(reply), 4)
+        ]
 
     def standing(self, job_id: str) -> Standing | None:
         reply = self._link.run("standing", [job_id])

@@ -11,12 +11,16 @@ from broker.redis.event_stream import EventStream
 from broker.redis.keys import Keys
 from broker.redis.link import BLOCK_LONGEST_MS, Link
 from broker.redis.records import pack_job, pack_verdict, pack_worker, unpack_fetched
+from broker.redis.redis_limits import RedisLimits
 from broker.redis.redis_operators import RedisOperators
 from jobs.model import (
+    LOG_ATTEMPTS,
+    LOG_BYTES,
     Accepted,
     EventBatch,
     Fetched,
     FetchRequest,
+    LogChunk,
     NewJob,
     Retention,
     Settled,
@@ -47,7 +51,7 @@ LEASE_LOST = orjson.dumps(
 _ANSWERS = {0: Settled.REFUSED, 1: Settled.STORED, 2: Settled.REPEATED}
 
 
-class RedisStore(RedisOperators):
+class RedisStore(RedisOperators, RedisLimits):
     """Jobs of one shard. `find` is asked for the address at the first call, never at import.
 
     `events_cap` is in bytes. Safe to use from many threads; after a fork a child makes its own connections.
@@ -113,6 +117,19 @@ class RedisStore(RedisOperators):
         settled, woken = _settled(reply, len(verdicts))
         return settled, _fetched(answer).with_woken(request, woken)
 
+    def open_group(self, group: str, size: int, ttl_ms: int) -> bool:
+        return bool(self._link.run("open_group", [group, size, ttl_ms]))
+
+    def arrive(self, group: str, job_id: str) -> bool:
+        return bool(self._link.run("arrive", [group, job_id]))
+
+    def cached(self, queue: str, key: str) -> bytes | None:
+        found: bytes | None = self._link.run("cached", [key])
+        return found
+
+    def clear_cache(self, prefix: str, limit: int = 1000) -> int:
+        return int(self._link.run("clear_cache", [prefix, limit]))
+
     def owned(self, owner: str) -> dict[str, int]:
         reply = self._link.run("owned", [owner])
         return {reply[i].decode(): reply[i + 1] for i in range(0, len(reply), 3)}
@@ -141,6 +158,16 @@ class RedisStore(RedisOperators):
         if updates:
             parts = [part for job_id, update in updates.items() for part in (job_id, *update)]
             self._link.run("report_progress", [owner, *parts])
+
+    def save_step(
+        self, owner: str, job_id: str, token: int, name: str, outcome: bytes, *, lasting: bool = False
+    ) -> bool:
+        return bool(self._link.run("save_step", [owner, job_id, token, int(lasting), name, outcome]))
+
+    def add_log(self, owner: str, chunks: Sequence[LogChunk]) -> None:
+        if chunks:
+            parts = [part for chunk in chunks for part in chunk]
+            self._link.run("add_log", [owner, LOG_BYTES, LOG_ATTEMPTS, *parts])
 
     # Wake-up
 
@@ -184,25 +211,27 @@ class RedisStore(RedisOperators):
     # Retention
 
     def trim(self, retention: Mapping[str, Retention], limit: int = 1000) -> int:
-        removed, most, more = 0, 0, False
+        removed, most, more, asleep = 0, 0, False, list[str]()
         while removed < limit and removed == most:
             most += min(limit - removed, TRIM_CHUNK)
-            gone, more = self._trim_some(retention, most - removed)
+            gone, more, asleep = self._trim_some(retention, most - removed)
             removed += gone
         for _ in range(EXPIRED_CHUNKS if more else 0):
             if not self._trim_some({}, 0)[1]:
                 break
         self.reband(retention)
+        self._rouse(asleep)
         return removed
 
-    def _trim_some(self, retention: Mapping[str, Retention], limit: int) -> tuple[int, bool]:
-        """How many jobs were removed, and whether more has expired than was cleared away."""
+    def _trim_some(self, retention: Mapping[str, Retention], limit: int) -> tuple[int, bool, list[str]]:
+        """How many jobs were removed, whether more has expired than was cleared away, and the queues in which
+        jobs rest for a rule that has changed: whoever was to wake them has died."""
         argv: list[Any] = [limit, *self._trim_cursors]
         for queue, keep in retention.items():
             most_failed = -1 if keep.failed_count is None else keep.failed_count
             argv += [queue, keep.completed_ms, keep.failed_ms, most_failed]
-        removed, more, *self._trim_cursors = self._link.run("trim", argv)
-        return int(removed), bool(more)
+        removed, more, *self._trim_cursors, asleep = self._link.run("trim", argv)
+        return int(removed), bool(more), [queue.decode() for queue in asleep]
 
     # Events
 

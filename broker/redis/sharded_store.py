@@ -11,14 +11,17 @@ from typing import TypeVar
 from broker.redis.routing import Routing
 from broker.redis.shard_events import ShardEvents
 from jobs.errors import CallboardError
+from jobs.limits import BreakerTerms, Grant, LimitRule, LimitState, News, ProviderState, Want
 from jobs.model import (
     Accepted,
+    AttemptLog,
     Cancelled,
     EventBatch,
     Fetched,
     FetchRequest,
     Job,
     LaneStats,
+    LogChunk,
     NewJob,
     QueueStats,
     Retention,
@@ -72,12 +75,36 @@ class ShardedStore(JobStore):
         return self._shards[self._routing.only(request.queues)].fetch(request)
 
     def settle(self, owner: str, verdicts: Sequence[Verdict]) -> list[Settled]:
-        """Ask the shards in turn: one that does not know a delivery refuses it."""
+        """Ask the shards in turn: one that does not know a delivery refuses it.
+
+        Jobs that follow in another shard are accepted before.
+        """
+        verdicts = [self._without_foreign(verdict) if verdict.follow else verdict for verdict in verdicts]
         return self._asked(
             [verdict.id for verdict in verdicts],
             lambda store, numbers: store.settle(owner, [verdicts[number] for number in numbers]),
             Settled.REFUSED,
         )
+
+    def open_group(self, group: str, size: int, ttl_ms: int) -> bool:
+        return self._first.open_group(group, size, ttl_ms)
+
+    def arrive(self, group: str, job_id: str) -> bool:
+        return self._first.arrive(group, job_id)
+
+    @property
+    def _first(self) -> JobStore:
+        """Where groups are counted: their jobs may be in any shard."""
+        return self._shards["main"]
+
+    def cached(self, queue: str, key: str) -> bytes | None:
+        return self._of(queue).cached(queue, key)
+
+    def clear_cache(self, prefix: str, limit: int = 1000) -> int:
+        cleared = 0
+        for store in self._shards.values():
+            cleared += store.clear_cache(prefix, limit - cleared) if cleared < limit else 0
+        return cleared
 
     def owned(self, owner: str) -> dict[str, int]:
         return {job: token for part in self._each(lambda s: s.owned(owner)) for job, token in part.items()}
@@ -98,6 +125,24 @@ class ShardedStore(JobStore):
         if updates:
             self._each(lambda store: store.report_progress(owner, updates))
 
+    def save_step(
+        self, owner: str, job_id: str, token: int, name: str, outcome: bytes, *, lasting: bool = False
+    ) -> bool:
+        return any(
+            store.save_step(owner, job_id, token, name, outcome, lasting=lasting)
+            for store in self._shards.values()
+        )
+
+    def steps(self, job_id: str) -> dict[str, bytes]:
+        return next((found for store in self._shards.values() if (found := store.steps(job_id))), {})
+
+    def add_log(self, owner: str, chunks: Sequence[LogChunk]) -> None:
+        if chunks:
+            self._each(lambda store: store.add_log(owner, chunks))
+
+    def logs(self, job_id: str) -> list[AttemptLog]:
+        return next((found for store in self._shards.values() if (found := store.logs(job_id))), [])
+
     # Wake-up
 
     def wait_for_work(self, queues: Collection[str], timeout_ms: int) -> str | None:
@@ -111,6 +156,47 @@ class ShardedStore(JobStore):
 
     def cancels(self, owner: str) -> list[str]:
         return [job for part in self._each(lambda store: store.cancels(owner)) for job in part]
+
+    # Limits, which count in each shard by themselves
+
+    def acquire(
+        self, owner: str, job_id: str, token: int, wants: Sequence[Want], *, queue: str, request: int = 0
+    ) -> Grant:
+        return self._of(queue).acquire(owner, job_id, token, wants, queue=queue, request=request)
+
+    def give_back(self, job_id: str, token: int, request: int, *, queue: str) -> None:
+        self._of(queue).give_back(job_id, token, request, queue=queue)
+
+    def set_limit(self, rule: str, tenant: str | None, changes: Mapping[str, int | None]) -> None:
+        self._each(lambda store: store.set_limit(rule, tenant, changes))
+
+    def limit_changes(self) -> dict[tuple[str, str | None], dict[str, int]]:
+        return {
+            key: changes for part in self._each(lambda s: s.limit_changes()) for key, changes in part.items()
+        }
+
+    def limit_states(
+        self, rules: Sequence[LimitRule], tenant: str | None = None, limit: int = 1000
+    ) -> list[LimitState]:
+        return [one for part in self._each(lambda s: s.limit_states(rules, tenant, limit)) for one in part][
+            :limit
+        ]
+
+    def provider_news(
+        self, name: str, news: News, terms: BreakerTerms, *, queue: str, wait_ms: int = 0
+    ) -> ProviderState:
+        return self._of(queue).provider_news(name, news, terms, queue=queue, wait_ms=wait_ms)
+
+    def reset_provider(self, name: str) -> None:
+        self._each(lambda store: store.reset_provider(name))
+
+    def provider_states(self, names: Sequence[str]) -> list[ProviderState]:
+        """Of each provider the shard in which it is worst."""
+        parts = self._each(lambda store: store.provider_states(names))
+        return [
+            max(rows, key=lambda row: (row.open_until or 0, row.failures))
+            for rows in zip(*parts, strict=True)
+        ]
 
     # Rules
 
@@ -153,11 +239,18 @@ class ShardedStore(JobStore):
             Cancelled.UNKNOWN,
         )
 
-    def remove(self, job_ids: Sequence[str]) -> list[bool]:
-        return self._first_true(job_ids, lambda store, ids: store.remove(ids))
+    def remove(self, job_ids: Sequence[str], ended_by: int | None = None) -> list[bool]:
+        return self._first_true(job_ids, lambda store, ids: store.remove(ids, ended_by))
 
-    def retry_dead(self, job_ids: Sequence[str], ended_by: int | None = None) -> list[bool]:
-        return self._first_true(job_ids, lambda store, ids: store.retry_dead(ids, ended_by))
+    def retry_dead(
+        self, job_ids: Sequence[str], ended_by: int | None = None, *, from_start: bool = False
+    ) -> list[bool]:
+        return self._first_true(
+            job_ids, lambda store, ids: store.retry_dead(ids, ended_by, from_start=from_start)
+        )
+
+    def replace_payload(self, job_id: str, expected: bytes, payload: bytes) -> bool:
+        return any(self._each(lambda store: store.replace_payload(job_id, expected, payload)))
 
     def drain(self, queue: str, *, delayed: bool = True, limit: int = 1000) -> int:
         return self._of(queue).drain(queue, delayed=delayed, limit=limit)
@@ -247,6 +340,13 @@ class ShardedStore(JobStore):
 
     def _of(self, queue: str) -> JobStore:
         return self._shards[self.shard_of(queue)]
+
+    def _without_foreign(self, verdict: Verdict) -> Verdict:
+        job = self.get(verdict.id)
+        home = job and self.shard_of(job.queue)
+        foreign = [new for new in verdict.follow if self.shard_of(new.queue) != home]
+        self.enqueue(foreign if job else ())
+        return verdict._replace(follow=tuple(new for new in verdict.follow if new not in foreign))
 
     def _each(self, verb: Callable[[JobStore], R]) -> list[R]:
         """Do it on every shard, also when one is away; then raise the first error."""

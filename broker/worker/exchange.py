@@ -105,9 +105,18 @@ class Exchange(threading.Thread):
         running = self.holdings.cancel(job_id)
         if running is not None:
             logger.info("%s is cancelled while it runs", running)
+            running.cancel_reason = running.cancel_reason or self._reason(job_id)
             running.interrupt(JobCancelled)
         elif self.holdings.unsent(self.shard):
             self._signal.set()
+
+    def _reason(self, job_id: str) -> str:
+        try:
+            job = self._store.get(job_id)
+        except CallboardError as error:  # it is cancelled all the same; the store has the reason
+            logger.debug("%s", error)
+            return ""
+        return job.cancel_reason if job is not None else ""
 
     def check_store(self) -> None:
         """The connection was new a moment ago: the store may have forgotten this process."""

@@ -7,7 +7,7 @@ one exchange for each shard of the store; they share the threads, and what one h
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from broker.proxy import JobProxy
 from broker.worker.ledger import Ledger
@@ -125,7 +125,7 @@ class Holdings:
                     proxy.arrived = now
                     self._ahead.append(proxy)
                     self._queues[proxy.queue_name].share.ahead += 1
-                    if proxy.job.lost_leases or self._solitude.job is not None:
+                    if proxy.job.lost_leases or self._suspect_here():
                         self._keep_apart(proxy, shard)
             if self._unwanted:
                 self._sort_out()
@@ -141,6 +141,7 @@ class Holdings:
         with self._lock:
             self._asked.pop(shard, None)
             self._turns.passes(shard)
+            self._solitude.not_heard(shard)
 
     def take_verdicts(self, most: int, shard: str = MAIN) -> list[Verdict]:
         """Verdicts to send; `sent` or `not_sent` must follow."""
@@ -159,6 +160,7 @@ class Holdings:
         """The store did not answer: keep the verdicts, in their order."""
         with self._lock:
             self._outboxes[shard].not_sent()
+            self._solitude.not_heard(shard)
 
     def hand_back_stale(self, now: float, shard: str = MAIN) -> bool:
         """Give back jobs held ahead that no thread became free for; True when there were any."""
@@ -196,12 +198,13 @@ class Holdings:
             self._accepting = False
             self._hand_back(list(self._ahead))
 
-    def interrupt_running(self, not_before_ms: int = 0) -> list[JobProxy]:
-        """Give back what still runs, to start elsewhere; it is too late for any outcome of its own."""
+    def interrupt_running(self, not_before_ms: int = 0, but: Collection[str] = ()) -> list[JobProxy]:
+        """Give back what still runs, to start elsewhere; it is too late for any outcome of its own. `but`
+        are the ids of jobs that stay as they are."""
         with self._lock:
-            running = list(self._running.values())
-            self._running.clear()
+            running = [proxy for proxy in self._running.values() if proxy.message_id not in but]
             for proxy in running:
+                del self._running[proxy.message_id]
                 queue = self._queues[proxy.queue_name]
                 queue.share.running -= 1
                 queue.outbox.put(interrupted(proxy, not_before_ms), proxy.queue_name, proxy.slot)
@@ -284,7 +287,12 @@ class Holdings:
             return False
         unsent = any(outbox.unsent for outbox in self._outboxes.values())
         empty = not (self._running or self._ahead or unsent or self._asked)
-        return self._solitude.forbids(shard, empty, time.monotonic())
+        return self._solitude.forbids(shard, empty, not self._suspect_here(), time.monotonic())
+
+    def _suspect_here(self) -> bool:
+        """Whether one runs or is about to; of one that has ended the verdict may be unsent."""
+        job = self._solitude.job
+        return job is not None and (job in self._running or any(p.message_id == job for p in self._ahead))
 
     def _could_start(self, shard: str) -> bool:
         held = len(self._running) + len(self._ahead)
@@ -315,7 +323,7 @@ class Holdings:
             old for old in self._ahead if old.message_id == arrived.message_id and old is not arrived
         ]:
             self._let_go(old)  # its lease was lost, and this is the delivery that counts
-        if self._solitude.job is None and not self._running and len(self._ahead) == 1:
+        if not self._suspect_here() and not self._running and len(self._ahead) == 1:
             self._solitude.began(arrived.message_id, shard)
         else:
             self._hand_back([arrived])

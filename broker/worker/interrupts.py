@@ -4,12 +4,16 @@ Such an exception arrives between any two steps of the thread. So it is sent onl
 function runs (a hook or Dramatiq's loop would break), and one that was sent a moment too late is taken
 back before the thread goes on. On the way of a job that nobody interrupts there is no lock: the thread
 says that it has left and then looks for a sender, a sender says that it comes and then looks for the thread.
+
+A cancelled run may clean up: it is not interrupted again for CLEAN_UP_S, whatever the reason. Then it is,
+again and again until it ends.
 """
 
 import asyncio
 import concurrent.futures
 import ctypes
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import ContextVar
@@ -20,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from dramatiq.asyncio import get_event_loop_thread
 from dramatiq.threading import Interrupt, raise_thread_exception
 
+from broker.worker import clean_up as clean
 from jobs.errors import JobCancelled
 
 if TYPE_CHECKING:
@@ -37,12 +42,22 @@ _sending = threading.Lock()
 def interrupt(run: "JobProxy", kind: type[BaseException]) -> None:
     """Raise `kind` in the actor that runs this job; it does not start any more if it has not yet."""
     with _sending:
+        now = time.monotonic()
+        if run.interrupted is JobCancelled and now < run.patience_until:
+            return
+        if kind is JobCancelled:
+            run.patience_until = now + clean.CLEAN_UP_S
+            if run.thread:
+                _patience.watch(run)
         run.interrupted = kind
         if run.thread > 0:
             raise_thread_exception(run.thread, kind)  # type: ignore[no-untyped-call]
         elif (stop := run.stop_coroutine) is not None:
             with suppress(RuntimeError):  # the loop was closed by the end of the process
                 stop()
+
+
+_patience = clean.Patience(lambda run: interrupt(run, JobCancelled))
 
 
 def begin(run: "JobProxy") -> None:
@@ -69,8 +84,16 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             run.thread = threading.get_ident()
             if run.interrupted is not None:
-                raise run.interrupted
+                raise run.interrupted  # noqa: TRY301  as if it had come a moment later
             return function(*args, **kwargs)
+        except BaseException as error:
+            cancelled = clean.ended_by_cancellation(run, error)
+            if cancelled is None:
+                raise
+            clean.clean_up(run)
+            if cancelled is error:
+                raise
+            raise cancelled from error
         finally:
             run.thread = NOT_RUNNING
             _here.set(None)
@@ -103,7 +126,12 @@ def _guarded_coroutine(
         except (asyncio.CancelledError, concurrent.futures.CancelledError):
             if run.interrupted is None:
                 raise
-            raise run.interrupted from None
+            raise clean.worded(run, run.interrupted()) from None
+        except BaseException as error:
+            cancelled = clean.ended_by_cancellation(run, error)
+            if cancelled is None or cancelled is error:
+                raise
+            raise cancelled from error
         finally:
             run.thread = NOT_RUNNING
             _here.set(None)
@@ -120,5 +148,9 @@ async def _stoppable(run: "JobProxy", coroutine: Coroutine[Any, Any, Any]) -> An
         task.cancel()
     try:
         return await coroutine
+    except BaseException as error:
+        if run.interrupted is JobCancelled or isinstance(error, JobCancelled):
+            await clean.clean_up_on_loop(run)
+        raise
     finally:
         run.stop_coroutine = None

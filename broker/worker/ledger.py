@@ -7,14 +7,19 @@ gives everything else back unspent. A start is written before the job runs, in w
 
 import mmap
 import os
+import struct
 import tempfile
 import weakref
 from typing import BinaryIO
 
-#: One slot: 1 when taken, length of the id, delivery token, id. Slot 0 says if there were ever too few.
+#: One slot: 1 when taken, length of the id, delivery token, id. Slot 0 says if there were ever too few, and
+#: which run must have ended soonest: slot, token, and when, in milliseconds of the monotonic clock.
 SLOT_BYTES = 256
 _ID_AT = 10
 LONGEST_ID = SLOT_BYTES - _ID_AT
+_LIMIT = struct.Struct(">QQQ")
+_NO_LIMIT = bytes(_LIMIT.size)
+_LIMIT_END = 1 + _LIMIT.size
 #: A start that found no slot. From then on everything counts as started.
 NO_SLOT = -1
 
@@ -52,6 +57,27 @@ class Ledger:
         if slot != NO_SLOT:
             self._memory[slot * SLOT_BYTES] = 0
             self._free.append(slot)
+
+    def watch(self, slot: int, token: int, until: float) -> None:
+        """The run of this slot must have ended by then (monotonic seconds)."""
+        if slot == NO_SLOT:
+            self.unwatch()
+            return
+        self._memory[1:_LIMIT_END] = _LIMIT.pack(slot, token, round(until * 1000))
+
+    def unwatch(self) -> None:
+        """Nothing runs that has a limit."""
+        self._memory[1:_LIMIT_END] = _NO_LIMIT
+
+
+def read_limit(descriptor: int) -> float | None:
+    """When the watched run must have ended, in monotonic seconds; None when it has, or none is watched."""
+    slot, token, until = _LIMIT.unpack(os.pread(descriptor, _LIMIT.size, 1))
+    if not slot:
+        return None
+    taken = os.pread(descriptor, _ID_AT, slot * SLOT_BYTES)
+    there = taken[:1] == b"\x01" and int.from_bytes(taken[2:_ID_AT], "big") == token
+    return until / 1000 if there else None
 
 
 def read_started(descriptor: int) -> dict[str, int] | None:

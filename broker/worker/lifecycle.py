@@ -18,8 +18,10 @@ import dramatiq
 from dramatiq import Worker
 from dramatiq.broker import MessageProxy
 
+from broker.following import with_followers
 from broker.logs import JobLog, keep_arguments_out
 from broker.proxy import JobProxy
+from broker.result_cache import with_cached
 from broker.worker.alarm import StopAlarm
 from broker.worker.chores import Chores
 from broker.worker.consumer import QueueConsumer
@@ -29,14 +31,18 @@ from broker.worker.intake import Intake
 from broker.worker.interrupts import begin, guard
 from broker.worker.leases import WEDGED_S, LeaseKeeper
 from broker.worker.ledger import Ledger
+from broker.worker.overruns import Overruns
 from broker.worker.pace import MOST_AHEAD
 from broker.worker.registry import Identity
 from broker.worker.relay import Relay
 from broker.worker.side import Side
 from broker.worker.stop import END_S, Stop, by_command
 from broker.worker.verdicts import failed, verdict_of
+from jobs.blobs import OPTION as BLOB
+from jobs.blobs import BlobMissing
+from jobs.errors import CallboardError
 from jobs.events import EventSink
-from jobs.model import Retention
+from jobs.model import Retention, Verdict
 from jobs.rules import QueueRules, RulesOf, same_rules_for_all
 from jobs.store import JobStore
 
@@ -52,7 +58,8 @@ class WorkerProcess:
 
     `lease` is what the renewal helper needs to reach the store (empty: nothing renews, for tests).
     `sinks` are the readers of the event stream by name. `serves` picks from all declared queues; `queues`
-    names those that have rules, declared or not, for retention. `weights` are of tenants.
+    names those that have rules, declared or not, for retention. `weights` are of tenants. `overruns` is
+    told of runs that cannot be ended.
     """
 
     name: str = ""
@@ -67,6 +74,8 @@ class WorkerProcess:
     sinks: Mapping[str, Callable[[], EventSink]] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
     queues: Callable[[], Collection[str]] = tuple
+    ready: Callable[[], None] = lambda: None
+    overruns: Overruns = field(default_factory=Overruns)
 
 
 class Lifecycle(dramatiq.Middleware):
@@ -103,12 +112,19 @@ class Lifecycle(dramatiq.Middleware):
 
     def before_process_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
         begin(message)  # type: ignore[arg-type]  # it is a JobProxy
+        if BLOB in message.options:
+            if self._broker.large is None:
+                raise BlobMissing(
+                    f"job {message.message_id} is in a blob, but this process has no blob store"
+                )
+            self._broker.large.fetch(message)  # type: ignore[arg-type]
 
     # Boot
 
     def before_worker_boot(self, broker: dramatiq.Broker, worker: Worker) -> None:
         keep_arguments_out()
         process = self._process
+        process.ready()
         if process.threads:
             worker.worker_threads = process.threads  # WORKER_CONCURRENCY wins over -t
         if (
@@ -165,7 +181,12 @@ class Lifecycle(dramatiq.Middleware):
             holdings,
             lease_ms=process.lease_ms,
             decode=Intake(
-                identity.owner, self._broker.actors, self._broker.codec, process.rules_of, store.workers
+                identity.owner,
+                self._broker.actors,
+                self._broker.codec,
+                process.rules_of,
+                store.workers,
+                self._broker.notes,
             ),
             start_job=self._start,
             chores=chores,
@@ -208,7 +229,10 @@ class Lifecycle(dramatiq.Middleware):
             )
             keeper.start()
         assert self._holdings is not None
-        self._stop = Stop(self._holdings, list(self._sides.values()), keeper, self._process.stop_s)
+        assert self._ledger is not None
+        sides = list(self._sides.values())
+        self._stop = Stop(self._holdings, sides, keeper, self._process.stop_s)
+        self._process.overruns.begin(self._ledger, self._holdings, sides, keeper, self._process.stop_s)
 
     def _services(self, worker: Worker) -> dict[str, threading.Thread]:
         """Of the worker and of middleware that has such; those of the sides are known from the start."""
@@ -241,13 +265,27 @@ class Lifecycle(dramatiq.Middleware):
     def _settle(self, exchanges: Mapping[str, Exchange], proxy: JobProxy) -> None:
         rules, verdict = self._process.rules_of(proxy.queue_name), None
         try:
-            verdict = verdict_of(proxy, rules)
+            verdict = verdict_of(proxy, rules, self._broker.actors[proxy.actor_name].options)
+            if proxy.cache is not None:
+                verdict = with_cached(self._broker.codec, proxy, verdict)
+            if proxy.follow:
+                verdict = self._followed(proxy, verdict, rules)
             self._log.settled(proxy, verdict)
         except Exception as error:  # noqa: BLE001
             # Without a verdict the job would stay active for as long as this process lives.
             verdict = verdict or failed(proxy, rules, error, again=True)
             logger.error("%s could not be settled as it should: %s", proxy, type(error).__name__)
+        if proxy.secret:
+            verdict = self._broker.notes.verdict(proxy, verdict)
         exchanges[proxy.queue_name].finished(proxy, verdict)
+
+    def _followed(self, proxy: JobProxy, verdict: Verdict, rules: QueueRules) -> Verdict:
+        try:
+            return with_followers(proxy, verdict, self._broker.store)
+        except CallboardError as error:
+            # What follows would be lost without a trace: the job runs again instead.
+            logger.error("%s runs again: what follows from it could not be sent: %s", proxy, error)
+            return failed(proxy, rules, error, again=True)
 
     # Stop
 

@@ -21,6 +21,7 @@ BATCH = 500
 LINGER_S = 0.25
 BLOCK_MS = 4_000
 TRY_AGAIN_FIRST_S, TRY_AGAIN_LAST_S = 0.2, 5.0
+SAY_AGAIN_S = 60.0  # while it lasts; a log full of the same line hides the others
 
 
 class Relay(threading.Thread):
@@ -46,6 +47,7 @@ class Relay(threading.Thread):
         self._consumer = consumer
         self._stopped = threading.Event()
         self._in_hand: list[Event] = []
+        self._said: tuple[str, float] | None = None
 
     def prepare(self) -> None:
         """Open the sink now: its imports would take the interpreter lock from the first jobs."""
@@ -65,7 +67,7 @@ class Relay(threading.Thread):
             self.beat = time.monotonic()
             try:
                 carried = self.carry(BLOCK_MS)
-                try_again = TRY_AGAIN_FIRST_S
+                try_again, self._said = TRY_AGAIN_FIRST_S, None
                 if carried < BATCH and self.lag <= carried:
                     self._stopped.wait(LINGER_S)
             except Exception as error:  # noqa: BLE001
@@ -74,9 +76,15 @@ class Relay(threading.Thread):
                     return
                 # Only our own errors are worded without values; a driver's may quote the row.
                 reason = error if isinstance(error, CallboardError) else type(error).__name__
-                logger.warning("Events for %s wait: %s", self._reader, reason)
+                self._say(str(reason))
                 self._stopped.wait(try_again)
                 try_again = min(try_again * 2, TRY_AGAIN_LAST_S)
+
+    def _say(self, reason: str) -> None:
+        now = time.monotonic()
+        if self._said is None or self._said[0] != reason or now - self._said[1] >= SAY_AGAIN_S:
+            self._said = reason, now
+            logger.warning("Events for %s wait: %s", self._reader, reason)
 
     def carry(self, block_ms: int = 0) -> int:
         """Carry one batch; returns its size. Raises CallboardError when store or sink are away."""

@@ -23,7 +23,7 @@ from typing import Any
 
 from broker.redis.topology import Topology
 from broker.worker.alarm import STOP_SIGNALS
-from broker.worker.ledger import read_started
+from broker.worker.ledger import read_limit, read_started
 from jobs.errors import CallboardError
 from jobs.model import Outcome, Verdict
 from jobs.store import JobStore
@@ -31,6 +31,8 @@ from jobs.store import JobStore
 #: Renewals in the time of one lease: two may fail before it runs out.
 RENEWALS = 3
 GOODBYE = b"!"
+#: A parent that sent no beat for so long does not move, in seconds; and for so long it must look stuck.
+SILENT_S, CERTAIN_S = 5.0, 3.0
 #: The pipe closes a moment before the kernel gives us another parent.
 ORPHANED_WITHIN_S = 2.0
 
@@ -92,12 +94,12 @@ def _accompany(renewals: Sequence[Renewal], told: dict[str, Any], parent: int) -
     """
     pause = told["lease_ms"] / 1000 / RENEWALS
     last_beat = last_renewal = time.monotonic()
-    beats_from, limit = sys.stdin.fileno(), StopLimit(told)
+    beats_from, limit, stuck = sys.stdin.fileno(), StopLimit(told), StuckRun(told)
     while os.getppid() == parent:
         wait = max(0.0, min(pause / 2, limit.end_at - time.monotonic()))
         readable, _, _ = select.select([beats_from, *limit.sources], [], [], wait)
         now = time.monotonic()
-        if limit.passed(readable, now):
+        if limit.passed(readable, now) or stuck.passed(now, last_beat):
             os.kill(parent, signal.SIGKILL)
         if not all(renewal.is_alive() for renewal in renewals):
             return False
@@ -136,6 +138,32 @@ class StopLimit:
             return False
         self.end_at = math.inf
         sys.stderr.write("The worker did not end in time after its stop signal and is killed.\n")
+        return True
+
+
+class StuckRun:
+    """When a run has passed its hard limit while no thread of the parent moves: it holds the interpreter
+    lock, so the parent cannot even end itself. The ledger has the limit."""
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        self._ledger: int | None = told.get("ledger")
+        self._parent: int = told["parent"]
+        self._since = math.inf
+
+    def passed(self, now: float, last_beat: float) -> bool:
+        if self._ledger is None or now - last_beat < SILENT_S:
+            self._since = math.inf
+            return False
+        until = read_limit(self._ledger)
+        if until is None or now < until or _stopped(self._parent):
+            self._since = math.inf
+            return False
+        # Seen twice: after a pause of the whole machine the parent has its turn first.
+        self._since = min(self._since, now)
+        if now - self._since < CERTAIN_S:
+            return False
+        self._ledger = None
+        sys.stderr.write("A job runs past its hard limit and lets nothing else move: its worker is killed.\n")
         return True
 
 

@@ -1,40 +1,45 @@
 """What is settled for a delivery that has ended, or that will not run."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import orjson
 from dramatiq.middleware import Shutdown
-from pydantic_core import to_jsonable_python
 
+from broker.kept_results import result_form
 from broker.options import LONGEST_DELAY_MS, removes_itself
 from broker.proxy import JobProxy
 from jobs.backoff import Backoff
-from jobs.errors import HoldJob, JobCancelled
+from jobs.errors import HoldJob, JobCancelled, LeaseLost, RunEnded
 from jobs.failures import describe
+from jobs.letters import Ended, names_of
 from jobs.model import Outcome, RestScope, Verdict
 from jobs.rules import QueueRules
 from jobs.texts import printable
 
-MAX_RESULT_BYTES = 102_400
 #: The wait before the next attempt when the middleware that should have decided failed itself.
 FALLBACK_BACKOFF = Backoff("fixed", delay_ms=10_000)
 
-CANCELLED = b'{"error":{"type":"Cancelled","message":"it was cancelled while a worker had it"}}'
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 INTERRUPTED = b'{"error":{"type":"Interrupted","message":"its worker was stopped while it ran"}}'
 
 
-def verdict_of(proxy: JobProxy, rules: QueueRules) -> Verdict:
-    """The verdict of the middleware; without one, completed or dead-lettered by what happened.
+def verdict_of(proxy: JobProxy, rules: QueueRules, declared: Mapping[str, Any] = NOTHING) -> Verdict:
+    """The verdict of the middleware; without one, completed or dead-lettered by what happened. `declared`
+    are the options of the actor.
 
     Raises TypeError when a middleware made one that no store can take.
     """
     job = proxy.job
     if proxy.verdict is None and not proxy.failed and proxy.exception is None:
+        kept, result_ms = (None, 0) if proxy.result is None else result_form(proxy, rules, declared)
         return Verdict(
             job.id,
             job.token,
             Outcome.COMPLETED,
-            record=_result_record(proxy.result),
+            record=kept,
+            result_ms=result_ms,
             detail=proxy.detail,
             progress=proxy.progress,
             # The queue's rule alone: one job must not sweep away the results of others.
@@ -49,6 +54,8 @@ def verdict_of(proxy: JobProxy, rules: QueueRules) -> Verdict:
         return held(proxy, proxy.exception)
     if isinstance(proxy.exception, JobCancelled):
         return cancelled(proxy)
+    if isinstance(proxy.exception, LeaseLost):
+        return interrupted(proxy)  # refused, where it was lost indeed
     cause = proxy.exception or RuntimeError("failed without saying why")
     # A middleware that broke must not cost the job: it is tried again rather than dead-lettered.
     return failed(proxy, rules, cause, again=proxy.hook_failed)
@@ -67,7 +74,7 @@ def failed(proxy: JobProxy, rules: QueueRules, cause: BaseException, *, again: b
         record=failure.to_record(),
         detail=proxy.detail,
         progress=proxy.progress,
-        dead_letter=rules.dead_letter,
+        dead_letter=rules.dead_letter_of(_ended(proxy, cause)),
     )
 
 
@@ -89,16 +96,22 @@ def cancelled(proxy: JobProxy) -> Verdict:
         proxy.job.id,
         proxy.job.token,
         Outcome.CANCELLED,
-        record=CANCELLED,
+        record=None if proxy.cancelled else _given_up(proxy),  # the store has the reason
         detail=proxy.detail,
         progress=proxy.progress,
     )
 
 
+def _given_up(proxy: JobProxy) -> bytes:
+    """The record of a job that nobody but its own actor cancelled."""
+    failure = describe(proxy.exception or JobCancelled("cancelled"), (*proxy.args, *proxy.kwargs.values()))
+    return orjson.dumps({"error": {"type": "Cancelled", "message": failure.message or "cancelled"}})
+
+
 def cut_short(proxy: JobProxy) -> bool:
     """Whether a stop ended it: by the exception itself, or by what the actor made of that."""
     cause = proxy.exception
-    if cause is None or isinstance(cause, HoldJob | JobCancelled):
+    if cause is None or isinstance(cause, HoldJob | RunEnded):
         return False
     return isinstance(cause, Shutdown) or proxy.interrupted is Shutdown
 
@@ -113,6 +126,11 @@ def interrupted(proxy: JobProxy, not_before_ms: int = 0) -> Verdict:
 def returned(proxy: JobProxy) -> Verdict:
     """Handed back unstarted."""
     return Verdict(proxy.job.id, proxy.job.token, Outcome.RETURNED)
+
+
+def _ended(proxy: JobProxy, cause: BaseException) -> Ended:
+    job = proxy.job
+    return Ended(job.queue, job.actor, job.lane, names_of(cause), "permanent", job.attempt)
 
 
 def _checked(verdict: Verdict) -> Verdict:
@@ -137,18 +155,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "remove": (bool,),
     "rests": (RestScope,),
     "reason": (str,),
+    "result_ms": (int,),
+    "follow": (tuple,),
+    "unspent": (bool,),
 }
-
-
-def _result_record(result: Any) -> bytes | None:
-    if result is None:
-        return None
-    try:
-        record = orjson.dumps({"result": result}, default=to_jsonable_python)
-    except (TypeError, ValueError):
-        return orjson.dumps({"result": None, "note": f"a {type(result).__name__} has no JSON form"})
-    if len(record) > MAX_RESULT_BYTES:
-        return orjson.dumps(
-            {"result": None, "note": f"the result took {len(record):,} bytes, too many to keep"}
-        )
-    return record

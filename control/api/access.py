@@ -7,15 +7,21 @@ from fastapi.security import HTTPBearer
 
 from control.service import (
     AuditReports,
+    Canary,
     DeadLetters,
     EffectiveRules,
+    HistoryService,
     JobActions,
     JobService,
+    LimitService,
     QueueActions,
     QueueService,
+    Replay,
     RuleActions,
     WorkerService,
 )
+from control.service.keys import KeyActions
+from control.service.letters import Letters as LettersInStore
 
 if TYPE_CHECKING:
     from actors.composition import App
@@ -52,6 +58,22 @@ def _dead_letters(request: Request) -> DeadLetters:
     return DeadLetters(_app(request), CALLER)
 
 
+def _letters(request: Request) -> LettersInStore:
+    return LettersInStore(_app(request))
+
+
+def _replays(request: Request) -> Replay:
+    return Replay(_app(request), CALLER)
+
+
+def _canaries(request: Request) -> Canary:
+    return Canary(_app(request), CALLER)
+
+
+def _histories(request: Request) -> HistoryService:
+    return HistoryService(_app(request))
+
+
 def _rules(request: Request) -> EffectiveRules:
     return EffectiveRules(_app(request))
 
@@ -64,16 +86,30 @@ def _workers(request: Request) -> WorkerService:
     return WorkerService(_app(request))
 
 
+def _limits(request: Request) -> LimitService:
+    return LimitService(_app(request), CALLER)
+
+
 def _app(request: Request) -> "App":
     return cast("App", request.app.state.app)
 
 
+def _keys(request: Request) -> KeyActions:
+    return KeyActions(_app(request), CALLER)
+
+
 Reports = Annotated[AuditReports, Depends(_reports)]
+KeyVerbs = Annotated[KeyActions, Depends(_keys)]
+LimitVerbs = Annotated[LimitService, Depends(_limits)]
 Jobs = Annotated[JobService, Depends(_jobs)]
 JobVerbs = Annotated[JobActions, Depends(_job_actions)]
 Queues = Annotated[QueueService, Depends(_queues)]
 QueueVerbs = Annotated[QueueActions, Depends(_queue_actions)]
 Letters = Annotated[DeadLetters, Depends(_dead_letters)]
+LetterViews = Annotated[LettersInStore, Depends(_letters)]
+Replays = Annotated[Replay, Depends(_replays)]
+Canaries = Annotated[Canary, Depends(_canaries)]
+Histories = Annotated[HistoryService, Depends(_histories)]
 Rules = Annotated[EffectiveRules, Depends(_rules)]
 RuleVerbs = Annotated[RuleActions, Depends(_rule_actions)]
 Workers = Annotated[WorkerService, Depends(_workers)]

@@ -7,11 +7,16 @@ from starlette.responses import JSONResponse, Response
 
 from control.api import (
     audit,
+    cache,
     dead_letters,
     docs,
+    fleet_keys,
     health,
+    history,
     job_actions,
     jobs,
+    limits,
+    providers,
     queue_actions,
     queues,
     rules,
@@ -52,7 +57,23 @@ def create_api(app: "App") -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     api.state.app = app
-    parts = (audit, health, jobs, job_actions, dead_letters, queues, queue_actions, rules, tenants, workers)
+    parts = (
+        audit,
+        cache,
+        health,
+        jobs,
+        history,
+        job_actions,
+        dead_letters,
+        queues,
+        queue_actions,
+        rules,
+        limits,
+        providers,
+        tenants,
+        workers,
+        fleet_keys,
+    )
     for part in parts:
         api.include_router(part.router)
     answer_faults(api)

@@ -15,10 +15,12 @@ from jobs.errors import (
     InvalidPayload,
     JobIdTaken,
     JobNotFound,
+    KeyMissing,
     PayloadTooLarge,
     StoreFull,
     StoreUnavailable,
     UnknownActor,
+    UnknownLimit,
     UnknownQueue,
 )
 
@@ -70,6 +72,7 @@ INTERNAL = ApiError(500, "internal_error")
 OF_OURS: Sequence[tuple[type[CallboardError], ApiError]] = (
     (JobNotFound, ApiError(404, "unknown_job")),
     (UnknownQueue, ApiError(404, "unknown_queue")),
+    (UnknownLimit, ApiError(404, "unknown_limit")),
     (UnknownActor, ApiError(404, "unknown_actor")),
     (UnknownWorker, ApiError(404, "unknown_worker")),
     (NotAllowed, ApiError(403, "forbidden")),
@@ -79,6 +82,7 @@ OF_OURS: Sequence[tuple[type[CallboardError], ApiError]] = (
     (InvalidAdjustment, ApiError(422, "invalid_rule")),
     (InvalidPayload, ApiError(422, "invalid_payload")),
     (PayloadTooLarge, TOO_LARGE),
+    (KeyMissing, ApiError(409, "key_missing")),
     (StoreUnavailable, ApiError(503, "store_unavailable", {"Retry-After": "5"})),
     (StoreFull, ApiError(503, "store_full", {"Retry-After": "30"})),
     (DatabaseUnavailable, ApiError(503, "database_unavailable", {"Retry-After": "5"})),

@@ -21,11 +21,14 @@ from control.api.errors import (
     ApiError,
     of_error,
 )
-from jobs.errors import CallboardError
+from jobs.errors import CallboardError, UnknownActor, UnknownQueue
 from settings.errors import nearest
 
 #: Where a refusal names the argument: at its beginning, or after "… cannot take these arguments".
 FIELD = re.compile(r"(?:^|arguments: )(\w+(?:\.\w+)*): ")
+
+#: This process knows the actors that were there when it started.
+RESTART = "an actor added since the API started needs a restart of it"
 
 
 def answer_faults(api: FastAPI) -> None:
@@ -39,6 +42,8 @@ def _of_ours(request: Request, error: Exception) -> Response:
     answer = of_error(error) if isinstance(error, CallboardError) else None
     if answer is None:
         raise error
+    if isinstance(error, UnknownQueue | UnknownActor):
+        return answer.response(f"{str(error).rstrip('.')}; {RESTART}")
     named = FIELD.search(str(error)) if answer.status == INVALID_REQUEST.status else None
     return answer.response(str(error), field=named[1] if named else None)
 

@@ -10,7 +10,7 @@ from control.api.errors import documented
 from control.api.examples import shown
 from control.service import JobAnswer, WhyView
 from control.service.errors import NotPossible
-from control.service.requests import CancelManyRequest, CancelRequest, PriorityRequest
+from control.service.requests import CancelManyRequest, CancelRequest, PriorityRequest, RetryJobRequest
 from jobs.errors import JobNotFound
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"], dependencies=[bearer])
@@ -67,10 +67,19 @@ def cancel_many(
     return verbs.cancel(body.ids, body.reason)
 
 
-@router.post("/{jobId}/retry", summary="Run a failed job again", responses=ON_A_JOB)
-def retry(jobId: str, verbs: JobVerbs) -> JobAnswer:  # noqa: N803
-    """A dead letter, or a cancelled job; with all its attempts. For many see `/api/v1/dead-letters/retry`."""
-    return _one(verbs.retry([jobId]))
+@router.post("/{jobId}/retry", summary="Run a failed job again", responses=WITH_A_BODY)
+def retry(
+    jobId: str,  # noqa: N803
+    verbs: JobVerbs,
+    body: Annotated[
+        RetryJobRequest, shown("Do finished steps again too", {"fromStart": True})
+    ] = RetryJobRequest(),  # noqa: B008
+) -> JobAnswer:
+    """A dead letter, or a cancelled job; with all its attempts. Its finished steps stay done.
+
+    For many see `/api/v1/dead-letters/retry`.
+    """
+    return _one(verbs.retry([jobId], from_start=body.from_start))
 
 
 @router.delete("/{jobId}", summary="Remove a job", responses=ON_A_JOB)

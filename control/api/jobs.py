@@ -5,6 +5,7 @@ from fastapi import APIRouter, Response
 from control.api.access import Jobs, bearer
 from control.api.errors import documented
 from control.service import JobView, NewJobRequest, ProgressView
+from control.service.views import AttemptLogView
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"], dependencies=[bearer])
 
@@ -52,3 +53,9 @@ def get_job(jobId: str, jobs: Jobs) -> JobView:  # noqa: N803 - S0's own name
 def get_progress(jobId: str, jobs: Jobs) -> ProgressView:  # noqa: N803
     """What the job last reported."""
     return jobs.progress(jobId)
+
+
+@router.get("/{jobId}/logs", summary="See what a job logged", responses=documented(401, 404, 500, 503))
+def get_logs(jobId: str, jobs: Jobs) -> list[AttemptLogView]:  # noqa: N803
+    """The lines of its latest five attempts, of each the newest 64 KB."""
+    return list(jobs.logs(jobId))

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from control.service.names import python_names
+from control.service.names import python_names, value_of
 from control.service.new_job import JobOptions
-from control.service.requests import AuditRange, Changes, CleanRequest, DeadLetterFilter, Strict
+from control.service.requests import AuditRange, Changes, CleanRequest, DeadLetterFilter, LimitChange, Strict
 from jobs.errors import InvalidPayload
 
 C = TypeVar("C", bound=Changes)
@@ -22,7 +22,7 @@ def read_data(values: Sequence[str], document: str | None, schema: Mapping[str, 
 
     A value is text where the parameter is text, else JSON. Raises InvalidPayload.
     """
-    data = python_names(schema, _document(document) if document is not None else {})
+    data = python_names(schema, read_document(document) if document is not None else {})
     for word in values:
         name, equals, value = word.partition("=")
         if not equals or not name:
@@ -30,14 +30,14 @@ def read_data(values: Sequence[str], document: str | None, schema: Mapping[str, 
         (parameter,) = python_names(schema, {name: None})
         if parameter in data:
             raise InvalidPayload(f"{parameter}: it is given twice")
-        data[parameter] = _value(value, schema.get("properties", {}).get(parameter, {}))
+        data[parameter] = value_of(value, schema.get("properties", {}).get(parameter, {}))
     return data
 
 
 def read_options(given: Mapping[str, Any]) -> JobOptions:
     """The options with durations as milliseconds. Raises InvalidPayload, which names the option."""
     read = {name: value for name, value in given.items() if value is not None}
-    for name in ("delay", "timeout"):
+    for name in ("delay", "timeout", "retryFor", "deadline", "expires"):
         if name in read:
             read[name] = _milliseconds(name, read[name])
     if "backoff" in read:
@@ -74,13 +74,23 @@ def read_changes(kind: type[C], given: Mapping[str, str | None]) -> C:
             continue
         if text == "settings":
             read[name] = None
-        elif name.endswith("rate"):
+        elif name.lower().endswith("rate"):
             read[name] = text
-        elif name.endswith("cap") and text == "none":
+        elif name.lower().endswith("cap") and text == "none":
             read[name] = 0
         else:
-            read[name] = _value(text, {})
+            read[name] = value_of(text, {})
     return _checked(kind, read)
+
+
+def read_limit_change(given: Mapping[str, str | None]) -> LimitChange:
+    """Numbers of a limit: `settings` lets one follow the settings. Raises InvalidPayload."""
+    read = {
+        name: None if text == "settings" else text if name == "per" else value_of(text, {})
+        for name, text in given.items()
+        if text is not None
+    }
+    return _checked(LimitChange, read)
 
 
 def read_filter(given: Mapping[str, Any], *, since: str | None, until: str | None) -> DeadLetterFilter:
@@ -122,7 +132,8 @@ def _checked(kind: type[S], values: Mapping[str, Any]) -> S:
         raise InvalidPayload(f"{where}: {said}" if where else said) from None
 
 
-def _document(text: str) -> dict[str, Any]:
+def read_document(text: str, option: str = "json") -> dict[str, Any]:
+    """A JSON object: itself, in a file as @FILE, or @- from standard input. Raises InvalidPayload."""
     if text == "@-":
         text = sys.stdin.read()
     elif text.startswith("@"):
@@ -130,20 +141,10 @@ def _document(text: str) -> dict[str, Any]:
     try:
         data = json.loads(text)
     except ValueError as error:
-        raise InvalidPayload(f"--json is not valid JSON: {error}") from None
+        raise InvalidPayload(f"--{option} is not valid JSON: {error}") from None
     if not isinstance(data, dict):
-        raise InvalidPayload('--json must be an object such as {"user_id": "u1"}')
+        raise InvalidPayload(f'--{option} must be an object such as {{"user_id": "u1"}}')
     return data
-
-
-def _value(text: str, schema: Mapping[str, Any]) -> Any:
-    kinds = {schema.get("type"), *(part.get("type") for part in schema.get("anyOf", []))}
-    if "string" in kinds:
-        return text
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text  # validation says what is wrong with it
 
 
 def _milliseconds(option: str, text: str) -> int:

@@ -29,7 +29,7 @@ def carry_out(chunks: "Chunks", total: int, what: str) -> int:
     """
     done, stopped = 0, False
     try:
-        with _between_chunks() as pressed, _shown(total, what) as tell:
+        with between_chunks() as pressed, _shown(total, what) as tell:
             for chunk in chunks:
                 done += chunk
                 tell(done)
@@ -50,7 +50,7 @@ def carry_out(chunks: "Chunks", total: int, what: str) -> int:
 
 
 @contextmanager
-def _between_chunks() -> Iterator[Callable[[], bool]]:
+def between_chunks() -> Iterator[Callable[[], bool]]:
     """Lets the chunk that is under way end at Ctrl-C, so that what was done is known; a second one does not
     wait. Gives what tells whether it was pressed."""
     pressed = False

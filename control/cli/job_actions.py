@@ -58,9 +58,13 @@ def remove(job_ids: JobIds, as_json: AsJson = False) -> None:
     _answer(_verbs().remove(job_ids), as_json)
 
 
-def retry(job_ids: JobIds, as_json: AsJson = False) -> None:
+def retry(
+    job_ids: JobIds,
+    from_start: Annotated[bool, typer.Option("--from-start", help="Run finished steps again too.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Run failed and cancelled jobs again, with all their attempts. See also retry-failed."""
-    _answer(_verbs().retry(job_ids), as_json)
+    _answer(_verbs().retry(job_ids, from_start=from_start), as_json)
 
 
 def retry_failed(

@@ -33,6 +33,9 @@ def add(
     attempts: Annotated[int | None, typer.Option(min=1, help="Executions at most.")] = None,
     backoff: Annotated[str | None, typer.Option(help="Such as exponential:5s, fixed:2s, linear:1s.")] = None,
     timeout: Annotated[str | None, typer.Option(help="Limit of one attempt, such as 2min.")] = None,
+    retry_for: Annotated[str | None, typer.Option(help="No retry starts later, such as 2h.")] = None,
+    deadline: Annotated[str | None, typer.Option(help="For the whole job, such as 10min.")] = None,
+    expires: Annotated[str | None, typer.Option(help="It must start within, such as 30s.")] = None,
     job_id: Annotated[str | None, typer.Option("--id", help="Same id twice is one job.")] = None,
     tenant: Annotated[str | None, typer.Option(help="The tenant the job belongs to.")] = None,
     gate: Annotated[str | None, typer.Option(help="A resource of the tenant, such as gmail:a7.")] = None,
@@ -55,6 +58,9 @@ def add(
         "attempts": attempts,
         "backoff": backoff,
         "timeout": timeout,
+        "retryFor": retry_for,
+        "deadline": deadline,
+        "expires": expires,
         "jobId": job_id,
         "tenantId": tenant,
         "gate": gate,
@@ -105,6 +111,10 @@ def list_jobs(
         print_json([view.to_json() for view in views])
     elif views:
         print_table(("id", "actor", "state", "attempts", "wait", "run", "failed because"), map(_row, views))
+        for one, there in service.counts(queue, states).items():
+            shown = sum(view.state is one for view in views)
+            if limit <= shown < there:
+                typer.echo(f"{shown:,} of {there:,} {one}; --limit shows more")
     else:
         typer.echo(f"no {state or ''} jobs in {queue}".replace("  ", " "))
 
@@ -123,9 +133,9 @@ def _service() -> "JobService":
 
 
 def _follow(service: "JobService", job_id: str) -> int:
-    from control.cli.watching import follow
+    from control.cli.watching import follow_job
 
-    return follow(service.watch(job_id))
+    return follow_job(service, job_id)
 
 
 def _row(view: "JobView") -> tuple[str, ...]:

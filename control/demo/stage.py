@@ -20,6 +20,7 @@ from control.demo.peers.imap_server import PASSWORD_VARIABLE
 from control.demo.peers.mail import write_maildir
 from control.demo.peers.webhook_receiver import SECRET_VARIABLE
 from jobs.errors import CallboardError
+from middleware.sealing.ring_file import make_ring
 
 MESSAGES = {"inbox": 400, "archive": 800}
 #: Shorter than the default of 15 s, so that nobody waits long to see a dead worker's job return.
@@ -105,6 +106,7 @@ def set_stage(base: Path, stack: ExitStack) -> Stage:
     server = EmbeddedServer(home)
     stack.callback(server.stop)
     server.start()
+    make_ring(home / "keys.json")
     password = secrets.token_urlsafe(12)
     secret = "whsec_" + b64encode(secrets.token_bytes(24)).decode()
     mailboxes = {}

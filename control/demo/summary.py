@@ -9,6 +9,7 @@ from rich.table import Table
 
 from control.demo.stage import DemoFailed, Stage
 from control.demo.story import Story
+from control.service.reading import failed_reason
 from jobs.model import Job
 from jobs.states import JobState
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 #: Audit rows are written in batches, a moment after the attempts.
 ROWS_WITHIN_S = 15.0
+NEXT = "`callboard dead list` shows dead letters, `callboard jobs retry ID` runs one again."
 CAPTION = "wait: from send() to the last start; run: the last attempt"
 
 
@@ -36,10 +38,12 @@ def close_the_books(console: Console, app: "App", stage: Stage, story: Story) ->
         console.print("[red]they differ[/]")
         raise DemoFailed("There is not one audit row for each attempt.")
     console.print("[green]equal[/]")
-    dead = [title for title, job in jobs if job.state is JobState.FAILED]
-    console.print(
-        f"Dead letters: {', '.join(dead)}.  Killed: {story.killed}; its job was finished elsewhere."
-    )
+    console.print(f"Killed: {story.killed}; its job was finished elsewhere.")
+    for title, job in jobs:
+        if job.state is JobState.FAILED:
+            reason = (failed_reason(job) or "no reason given").partition("\n")[0]
+            console.print(f"Dead letter: {title}, because {reason}", markup=False, soft_wrap=True)
+    console.print(f"With `make up`: {NEXT}", markup=False, soft_wrap=True)
     console.print(f"Logs and data of this run: {stage.home}", soft_wrap=True)
 
 

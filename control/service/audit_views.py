@@ -116,7 +116,9 @@ class SpanView(View):
 
 
 class QueuePerformance(View):
-    """One queue, against the service levels of CATALOGUE section 3."""
+    """One queue, against the service levels that hold for it."""
+
+    # They are those of CATALOGUE section 3.
 
     queue: str
     attempts_per_minute: float

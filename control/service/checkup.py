@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from control.service.checks import audit, machine, servers, telemetry
+from control.service.checks import audit, keys, machine, servers, telemetry
 from control.service.checks.finding import Finding, ok, problem
 from settings import Settings, SettingsError, load_settings
 
@@ -30,7 +30,8 @@ def examine() -> Iterator[Finding]:
         yield app
         return
     yield ok("actors", ", ".join(sorted(app.broker.actors)) or "none")
-    yield from servers.redis(settings, app.broker.store)
+    yield keys.keys(app)
+    yield from servers.redis(settings, app)
     yield from servers.stray_queues(app)
     yield servers.database(app)
     yield from servers.changed_rules(app)
@@ -48,6 +49,8 @@ def _settings() -> Settings | Finding:
 def _application() -> "App | Finding":
     try:
         from actors import app
+    except SettingsError as error:
+        return problem("actors", str(error), "correct that file or key")
     except Exception as error:  # noqa: BLE001 - whatever a user's own actor raises when it is imported
         return problem(
             "actors",

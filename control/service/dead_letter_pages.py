@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import orjson
 
 from control.service.names import declared_queues, find_queues, own_queues
-from control.service.reading import error_type
+from control.service.reading import error_of
 from control.service.requests import CHUNK, DeadLetterFilter
 from jobs.errors import InvalidPayload
+from jobs.failures import fingerprint_of
 from jobs.model import Job
 from jobs.states import JobState
 from jobs.store import JobStore
@@ -68,6 +69,8 @@ class Match:
     since: float
     until: float
     newest: int | None
+    code: str | None = None
+    fingerprint: str | None = None
 
     @classmethod
     def of(cls, app: "App", wanted: DeadLetterFilter, newest: int | None = None) -> "Match":
@@ -83,6 +86,8 @@ class Match:
             since=wanted.since.timestamp() * 1000 if wanted.since else 0,
             until=wanted.until.timestamp() * 1000 if wanted.until else float("inf"),
             newest=newest,
+            code=wanted.error_code,
+            fingerprint=wanted.fingerprint,
         )
 
     def fits(self, job: Job) -> bool:
@@ -92,7 +97,17 @@ class Match:
             and (self.newest is None or failed <= self.newest)
             and self.actor in (None, job.actor)
             and self.tenant in (None, job.lane)
-            and (self.error is None or self.error == error_type(job))
+            and self._fits_error(job)
+        )
+
+    def _fits_error(self, job: Job) -> bool:
+        if self.error is None and self.code is None and self.fingerprint is None:
+            return True
+        error = error_of(job)
+        return (
+            self.error in (None, error.get("type"))
+            and self.code in (None, error.get("code"))
+            and (self.fingerprint is None or self.fingerprint == fingerprint_of(error))
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from control.service.dead_letter_pages import FIRST, Cursor, Match, Page, pages
+from control.service.forged import is_forged
 from control.service.journal import Deed, acting, record
 from control.service.operator_views import Retried
 from control.service.reading import error_type
@@ -94,6 +95,7 @@ class DeadLetters:
         return max((worker.lease_until for worker in self._app.store.workers()), default=None)
 
     def _again(self, jobs: Sequence[Job]) -> int:
+        jobs = [job for job in jobs if not is_forged(self._app, job)]
         if not jobs:
             return 0
         # None that has run and failed once more since it was read, also when this call is repeated.

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
+from control.service.forged import FORGED_STAYS, is_forged, not_forged
 from control.service.journal import Deed, acting, record
 from control.service.names import possible_job_ids
 from control.service.operator_views import JobAnswer
@@ -70,15 +71,18 @@ class JobActions:
             "a job that runs can only be cancelled",
         )
 
-    def retry(self, job_ids: Sequence[str]) -> list[JobAnswer]:
-        """Run failed and cancelled jobs again, with all their attempts."""
+    def retry(self, job_ids: Sequence[str], *, from_start: bool = False) -> list[JobAnswer]:
+        """Run failed and cancelled jobs again, with all their attempts. `from_start`: finished steps too, but
+        not finished effects."""
+        facts: dict[str, object] = {"from_start": True} if from_start else {}
         return self._do(
             "retry",
-            self._app.store.retry_dead,
+            lambda ids: self._retry(ids, from_start),
             job_ids,
             "job {id} waits to run again",
             "only failed and cancelled jobs can be retried",
             may_be=(JobState.FAILED, JobState.CANCELLED),
+            **facts,
         )
 
     def cancel(self, job_ids: Sequence[str], reason: str = "") -> list[JobAnswer]:
@@ -125,6 +129,12 @@ class JobActions:
                 answers.append(self._refused(job_id, refusal, may_be, known=job_id in done))
         return answers
 
+    def _retry(self, job_ids: Sequence[str], from_start: bool) -> list[bool]:
+        genuine = not_forged(self._app, job_ids)
+        again = self._app.store.retry_dead(genuine, from_start=from_start) if genuine else []
+        done = dict(zip(genuine, again, strict=True))
+        return [done.get(job_id, False) for job_id in job_ids]
+
     def _acting(
         self, action: str, ids: Sequence[str], facts: Mapping[str, object], reason: str = ""
     ) -> AbstractContextManager[Deed]:
@@ -150,7 +160,7 @@ class JobActions:
             message = _CANCELLED[Cancelled.UNKNOWN].format(id=repr(job_id[:128]))
             return JobAnswer(id=job_id, done=False, outcome="unknown", message=message)
         if job.state in may_be:
-            refusal = OTHER_HOLDS_ITS_KEY
+            refusal = FORGED_STAYS if is_forged(self._app, job) else OTHER_HOLDS_ITS_KEY
         message = f"job {job_id!r} is {job.state}; {refusal}"
         return JobAnswer(id=job_id, done=False, outcome="refused", message=message)
 

@@ -1,18 +1,21 @@
 """Jobs: add, get, list, follow."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dramatiq
 
 from broker.sent import SentMessage
-from control.service.names import find_actor, find_queues, python_names
+from control.service.job_logs import attempt_logs
+from control.service.limit_actions import reasons_of_providers
+from control.service.names import find_actor, find_queues, letter_queues, python_names
 from control.service.new_job import JobOptions, NewJobRequest, UniqueOption
 from control.service.operator_views import WhyView
 from control.service.reading import job_view, progress_view
 from control.service.standing import why_view
-from control.service.views import JobView, ProgressView
+from control.service.views import AttemptLogView, JobView, LogLineView, ProgressView
 from jobs.errors import InvalidPayload, JobNotFound
 from jobs.ids import check_stored_id
 from jobs.model import DEFAULT_ATTEMPTS, DEFAULT_PRIORITY, Job
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 
 LIST_LIMIT = 1_000
+LOGS_QUIET = 1.0  # seconds without a line after the end of a job: its last ones are written by then
 LOOK_EVERY = 0.2  # seconds: progress is visible within 200 ms (CATALOGUE section 1)
 
 
@@ -67,24 +71,72 @@ class JobService:
         """How far a job is. Raises JobNotFound."""
         return progress_view(self._stored(job_id))
 
+    def logs(self, job_id: str) -> Sequence[AttemptLogView]:
+        """What a job has logged, attempt by attempt. Raises JobNotFound."""
+        return attempt_logs(self._app, self._stored(job_id))
+
+    def follow_logs(
+        self, job_id: str, pause: Callable[[float], None] = time.sleep, every: float = LOOK_EVERY
+    ) -> Iterator[tuple[int, LogLineView]]:
+        """The lines of a job with their attempt, those there are and new ones, until it has settled and
+        was silent for a second. Raises JobNotFound. `every` is in seconds."""
+        seen: Counter[int] = Counter()
+        quiet = 0.0
+        while True:
+            settled = self._stored(job_id).state.settled
+            new: Sequence[tuple[int, LogLineView]] = ()
+            for log in self.logs(job_id):
+                new = [
+                    *new,
+                    *((log.attempt, line) for line in log.lines[max(0, seen[log.attempt] - log.dropped) :]),
+                ]
+                seen[log.attempt] = log.dropped + len(log.lines)
+            yield from new
+            quiet = 0.0 if new else quiet + every
+            if settled and quiet >= LOGS_QUIET:
+                return
+            pause(every)
+
     def list(self, queue: str, state: JobState, limit: int = 50, offset: int = 0) -> list[JobView]:
-        """Jobs of a queue (or of every queue behind a document's name) in one state.
+        """Jobs of a queue (or of every queue behind a document's name) in one state; of a dead-letter queue
+        the failed jobs of any queue that went there.
 
         Raises UnknownQueue, and ValueError for a limit beyond 1,000.
         """
         if not 1 <= limit <= LIST_LIMIT or offset < 0:
             raise ValueError(f"the limit must be 1 to {LIST_LIMIT:,} and the offset 0 or more")
-        store, found = self._app.store, []
+        store, found = self._app.store, list[Job]()
         for name in find_queues(self._app, queue):
-            found += store.list_jobs(name, state, offset + limit)
+            if state is JobState.FAILED and name in letter_queues(self._app):
+                found += self._routed(name, offset + limit)
+            else:
+                found += store.list_jobs(name, state, offset + limit)
         return [job_view(self._app, job) for job in found[offset : offset + limit]]
+
+    def counts(self, queue: str, states: Sequence[JobState]) -> Mapping[JobState, int]:
+        """How many `list` could give of each state. Raises UnknownQueue."""
+        names, letters = find_queues(self._app, queue), letter_queues(self._app)
+        counted = self._app.store.stats(names)
+        failed = sum(one.dead_letters if one.queue in letters else one.failed for one in counted)
+        return {
+            state: failed
+            if state is JobState.FAILED
+            else sum(getattr(one, state.value, 0) for one in counted)
+            for state in states
+        }
 
     def why(self, job_id: str) -> WhyView:
         """What stands between a job and its start, or what became of it. Raises JobNotFound."""
         standing = self._app.store.standing(_possible(job_id))
         if standing is None:
             raise _not_found(job_id)
-        return why_view(standing, self._app.store.workers())
+        view = why_view(standing, self._app.store.workers())
+        if standing.job.state.settled:
+            return view
+        actor = self._app.broker.actors.get(standing.job.actor)
+        named = actor.options.get("provider") if actor is not None else None
+        states = self._app.store.provider_states([str(named)]) if named else []
+        return view.model_copy(update={"reasons": [*reasons_of_providers(states), *view.reasons]})
 
     def watch(
         self, job_id: str, pause: Callable[[float], None] = time.sleep, every: float = LOOK_EVERY
@@ -105,11 +157,24 @@ class JobService:
             last = now
             pause(every)
 
+    def _routed(self, queue: str, limit: int) -> Sequence[Job]:
+        """Failed jobs of any queue that were routed to this one."""
+        found, after = list[Job](), ""
+        while len(found) < limit:
+            jobs, following = self._app.store.scan(
+                queue, JobState.FAILED, limit - len(found), after, routed=True
+            )
+            found += (job for job in jobs if job.dead_letter == queue)
+            if following is None:
+                break
+            after = following
+        return found
+
     def _stored(self, job_id: str) -> Job:
         job = self._app.store.get(_possible(job_id))
         if job is None:
             raise _not_found(job_id)
-        return job
+        return self._app.broker.notes.opened(job)
 
 
 def _possible(job_id: str) -> str:
@@ -128,8 +193,11 @@ def _send_options(options: JobOptions) -> Mapping[str, Any]:
     given = {
         "priority": options.priority,
         "attempts": options.attempts,
-        "backoff": options.backoff.model_dump() if options.backoff else None,
+        "backoff": options.backoff.model_dump(exclude_none=True) if options.backoff else None,
         "time_limit": options.timeout,
+        "retry_for": options.retryFor,
+        "deadline": options.deadline,
+        "expires": options.expires,
         "run_at": round(options.runAt.timestamp() * 1000) if options.runAt else None,
         "gate": options.gate,
         "unique": _unique(options.unique),

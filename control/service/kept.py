@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from control.service.effective import as_text
 from control.service.journal import acting, record
+from control.service.limit_actions import KeptLimits
 from jobs.model import Scope
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ class KeptRules:
 
     def restore_if_new(self) -> int:
         """Fill a store that knows no change at all, as a new one does; how many rules it was told."""
-        return 0 if self._app.store.adjustments() else self.restore()
+        done = 0 if self._app.store.adjustments() else self.restore()
+        return done if self._app.store.limit_changes() else done + KeptLimits(self._app).restore()
 
     def restore(self) -> int:
         """Make the store go by what SQL keeps; how many rules were told."""

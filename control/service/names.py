@@ -1,5 +1,6 @@
 """From the names a caller uses to our actors, queues and parameters."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -87,7 +88,13 @@ def possible_job_ids(values: Iterable[str]) -> list[str]:
 def declared_queues(app: "App") -> list[str]:
     """Every queue that has an actor, and the dead-letter queues that their failed jobs go to."""
     own = own_queues(app)
-    return sorted({*own, *(app.settings.policy(queue).dead_letter for queue in own)})
+    ruled = {rule.to for rule in app.settings.dead_letters.rules}
+    return sorted({*own, *ruled, *(app.settings.policy(queue).dead_letter for queue in own)})
+
+
+def letter_queues(app: "App") -> set[str]:
+    """The dead-letter queues: they hold failed jobs of other queues, and no actor serves them."""
+    return set(declared_queues(app)) - set(own_queues(app))
 
 
 def own_queues(app: "App") -> list[str]:
@@ -109,6 +116,17 @@ def python_names(schema: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str
             raise InvalidPayload(f"{target}: it is given twice, as {target} and in camelCase")
         renamed[target] = value
     return renamed
+
+
+def value_of(text: str, schema: Mapping[str, Any]) -> Any:
+    """A word as a parameter of this schema takes it: text where that is text, else JSON."""
+    kinds = {schema.get("type"), *(part.get("type") for part in schema.get("anyOf", []))}
+    if "string" in kinds:
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text  # validation says what is wrong with it
 
 
 def _is_in_store(app: "App", queue: str) -> bool:

@@ -4,16 +4,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field, field_validator
 
+from broker.options import LATEST_DUE_MS
+from broker.options import LONGEST_MS as LONGEST_SPAN_MS
 from control.service.requests import Strict
 from jobs.errors import InvalidPayload
 from jobs.ids import JOB_ID, LONGEST_GATE, LONGEST_TENANT, check_tenant_id
 
 LONGEST_MS = 100 * 366 * 86_400_000
+LONGEST_BACKOFF_MS = 10**11
 
 
 class BackoffOption(Strict):
     type: Literal["exponential", "fixed", "linear"] = "exponential"
-    delay: int = Field(ge=0, le=LONGEST_MS, description="milliseconds before the second attempt")
+    delay: int = Field(ge=0, le=LONGEST_BACKOFF_MS, description="milliseconds before the second attempt")
+    max: int | None = Field(None, ge=0, le=LONGEST_BACKOFF_MS, description="milliseconds at most")
+    jitter: float | None = Field(None, ge=0, le=1, strict=False, description="the share that is random")
 
 
 class UniqueOption(Strict):
@@ -26,7 +31,7 @@ class UniqueOption(Strict):
 
 
 class JobOptions(Strict):
-    """S0 JobOptions. What is left out follows the queue's policy."""
+    """Options of one job. What is left out follows the queue's policy."""
 
     priority: int | None = Field(None, ge=1, le=10, description="1 (first) to 10")
     delay: int | None = Field(None, ge=0, le=LONGEST_MS, description="milliseconds before the first start")
@@ -43,6 +48,15 @@ class JobOptions(Strict):
     attempts: int | None = Field(None, ge=1, le=1_000, description="executions at most")
     backoff: BackoffOption | None = None
     timeout: int | None = Field(None, ge=1, le=LONGEST_MS, description="milliseconds one attempt may take")
+    retryFor: int | None = Field(  # noqa: N815
+        None, ge=0, le=LONGEST_SPAN_MS, description="no retry starts later, in milliseconds; 0: no such limit"
+    )
+    deadline: int | None = Field(
+        None, ge=0, le=LATEST_DUE_MS, description="milliseconds for the whole job, or a moment since 1970"
+    )
+    expires: int | None = Field(
+        None, ge=0, le=LATEST_DUE_MS, description="it must have started by then; as `deadline`"
+    )
     removeOnComplete: bool | int | None = Field(  # noqa: N815 - S0's own name
         None, description="true: remove at once; a number: keep that many completed jobs of the queue"
     )
@@ -74,7 +88,7 @@ class JobOptions(Strict):
 
 
 class NewJobRequest(Strict):
-    """S0 Job creation. `queue` may be one of ours or a name that the documents use."""
+    """A job to add. `queue` may be one of ours or a name that the documents use."""
 
     queue: str | None = Field(None, min_length=1, max_length=128)
     name: str | None = Field(None, min_length=1, max_length=128, description="the actor or job name")

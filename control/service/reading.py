@@ -7,7 +7,7 @@ import dramatiq
 import orjson
 
 from broker.codec import UndecodablePayload
-from control.service.views import BackoffView, JobOptionsView, JobView, ProgressView, moment
+from control.service.views import BackoffView, JobOptionsView, JobView, MilestoneView, ProgressView, moment
 from jobs.model import Job
 from jobs.states import JobState
 
@@ -23,6 +23,7 @@ def job_view(app: "App", job: Job, sent: dramatiq.Message[Any] | None = None) ->
 
     Garbage in a payload or record shows as null, never as an error.
     """
+    job = app.broker.notes.opened(job)
     message = sent or _message(app, job)
     record = _json(job.record)
     error = _error(record)
@@ -63,12 +64,18 @@ def progress_view(job: Job) -> ProgressView:
         message=message if isinstance(message, str) else None,
         done=_number(told.get("done")),
         total=_number(told.get("total")),
+        milestones=_milestones(told.get("milestones")),
     )
 
 
 def failed_reason(job: Job) -> str | None:
     """Why it failed or was cancelled, in a sentence."""
     return _reason(_error(_json(job.record)))
+
+
+def error_of(job: Job) -> dict[str, Any]:
+    """The error that a job failed with last, as it is recorded; empty without one."""
+    return _error(_json(job.record))
 
 
 def error_type(job: Job) -> str | None:
@@ -111,13 +118,15 @@ def _by_name(app: "App", message: dramatiq.Message[Any]) -> dict[str, Any]:
 
 
 def _options(app: "App", job: Job, message: dramatiq.Message[Any] | None) -> JobOptionsView:
-    """The options that hold: those of the job, else those of its queue's policy."""
+    """The options that hold: those of the job, else of its actor, else of its queue's policy."""
     policy = app.settings.policy(job.queue)
-    own = message.options if message else {}
+    actor = app.broker.actors.get(job.actor)
+    own: dict[str, Any] = dict(actor.options) if actor is not None else {}
+    own |= {name: value for name, value in (message.options if message else {}).items() if value is not None}
     backoff = own.get("backoff")
     if isinstance(backoff, dict):
         shown = BackoffView(
-            type=backoff.get("type", "exponential"), delay=backoff.get("delay", policy.backoff.delay_ms)
+            type=backoff.get("type", policy.backoff.type), delay=backoff.get("delay", policy.backoff.delay_ms)
         )
     else:
         shown = BackoffView(type=policy.backoff.type, delay=policy.backoff.delay_ms)
@@ -141,6 +150,16 @@ def _delay(job: Job) -> int:
     elif job.deliveries == 1 and (job.state.settled or job.state is JobState.ACTIVE):
         first = job.ready_at
     return max(0, first - job.created_at) if first is not None else 0
+
+
+def _milestones(told: object) -> list[MilestoneView]:
+    listed = told if isinstance(told, list) else []
+    pairs = [pair for pair in listed if isinstance(pair, list) and len(pair) == 2]
+    return [
+        MilestoneView(percent=percent, at=moment(int(at)))
+        for percent, at in ((_number(pair[0]), _number(pair[1])) for pair in pairs)
+        if percent is not None and at is not None
+    ]
 
 
 def _error(record: dict[str, Any]) -> dict[str, Any]:

@@ -3,17 +3,26 @@
 from collections.abc import Generator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from jobs.errors import InvalidPayload
 from jobs.ids import LONGEST_TENANT, check_tenant_id
 from jobs.model import FIRST_PRIORITY, LAST_PRIORITY
 from jobs.rules import Rate
-from settings import parse_rate
+from settings import parse_ms, parse_rate
 
 MOST_IDS, LONGEST_REASON = 1_000, 500
 LARGEST_CAP = 1_000_000
+LARGEST_LIMIT_NUMBER = 100_000
+LONGEST_PER_MS = 31 * 86_400_000
 #: How many one call to a store touches, and one call of the API at most.
 CHUNK, LARGEST_LIMIT = 1_000, 10_000
 #: A long run: it yields how many jobs each chunk did. Closing it ends it there.
@@ -64,6 +73,10 @@ class PriorityRequest(Strict):
 
 class CancelRequest(Strict):
     reason: Annotated[str, Field(max_length=LONGEST_REASON, description="why, for a person")] = ""
+
+
+class RetryJobRequest(Strict):
+    from_start: bool = Field(False, description="run finished steps again too; finished effects stay done")
 
 
 class CancelManyRequest(CancelRequest):
@@ -133,6 +146,34 @@ class LaneChanges(Changes):
     rate: RateText | None = None
 
 
+def _a_span(value: int | str) -> int | str:
+    if not 1 <= parse_ms(value) <= LONGEST_PER_MS:
+        raise ValueError("must be a millisecond to 31 days")
+    return value
+
+
+Number = Annotated[int, Field(ge=1, le=LARGEST_LIMIT_NUMBER)]
+
+
+class LimitChange(Changes):
+    """Numbers of a limit, for all tenants or, with `tenantId`, for one."""
+
+    tenant_id: Tenant | None = None
+    limit: Number | None = Field(None, description="jobs at once, or so many a `per`")
+    per: Annotated[int | str, AfterValidator(_a_span)] | None = Field(
+        None, description='milliseconds, or text such as "1min"'
+    )
+    burst: Number | None = Field(None, description="at once, of token_bucket and gcra")
+
+    def for_store(self) -> dict[str, Any]:
+        """The changes as `JobStore.set_limit` takes them."""
+        given = {name: getattr(self, name) for name in sorted(self.model_fields_set - {"tenant_id"})}
+        if "per" in given:
+            per = given.pop("per")
+            given["per_ms"] = None if per is None else parse_ms(per)
+        return given
+
+
 class TenantChanges(LaneChanges):
     tenant_id: Tenant
 
@@ -145,6 +186,8 @@ class DeadLetterFilter(Strict):
     )
     name: str | None = Field(None, description="the actor")
     error_type: str | None = Field(None, description="such as LoginRefused")
+    error_code: str | None = Field(None, max_length=64, description="such as timeout, exhausted or expired")
+    fingerprint: str | None = Field(None, max_length=64, description="of one cause, as the groups show it")
     tenant_id: Tenant | None = None
     since: Annotated[AwareDatetime, Field(strict=False)] | None = Field(
         None, description="failed at that moment or later"
@@ -160,6 +203,39 @@ class RetryRequest(DeadLetterFilter):
     dry_run: bool = Field(False, description="count only")
     limit: Annotated[int, Field(ge=1, le=LARGEST_LIMIT, description="dead letters to look at")] = CHUNK
     after: str | None = Field(None, max_length=2_048, description="`next` of the answer before")
+
+
+class LettersRequest(DeadLetterFilter):
+    """A page of dead letters to look at."""
+
+    limit: Annotated[int, Field(ge=1, le=CHUNK, description="dead letters to look at")] = 100
+    after: str | None = Field(None, max_length=2_048, description="`next` of the answer before")
+
+
+class Changed(DeadLetterFilter):
+    """Dead letters that run again, perhaps with other arguments."""
+
+    patch: dict[str, Any] = Field(
+        default_factory=dict,
+        description="laid over the arguments by name as a JSON merge patch; null takes one away",
+    )
+    lift_times: bool = Field(False, description="without the jobs' deadline, expires and retry_for")
+
+
+class ReplayRequest(Changed, RetryRequest):
+    """One call looks at up to `limit` dead letters. `next` of its answer is the next call's `after`."""
+
+
+class CanaryRequest(Changed):
+    """One step of a replay by canary: `next` of its answer is the next call's `run`, with the same filter."""
+
+    run: str | None = Field(None, max_length=100_000, description="`next` of the answer before; null: begin")
+
+
+class DiscardRequest(RetryRequest):
+    """Dead letters that are removed."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=LONGEST_REASON, description="why, for a person")]
 
 
 def _store_value(value: Any) -> object:

@@ -25,7 +25,7 @@ class BackoffView(View):
 
 
 class JobOptionsView(View):
-    """S0 JobOptions, as they hold for this job."""
+    """The options as they hold for this job."""
 
     priority: int = Field(description="1 (first) to 10")
     delay: int = Field(description="milliseconds between acceptance and the first possible start")
@@ -34,6 +34,11 @@ class JobOptionsView(View):
     timeout: int | None = Field(description="milliseconds one attempt may take")
     remove_on_complete: bool | int
     remove_on_fail: bool | int
+
+
+class MilestoneView(View):
+    percent: float
+    at: datetime | None
 
 
 class ProgressView(View):
@@ -45,10 +50,26 @@ class ProgressView(View):
     message: str | None = None
     done: float | None = None
     total: float | None = None
+    milestones: list[MilestoneView] = []
+
+
+class LogLineView(View):
+    at: datetime | None = Field(description="by the clock of the worker")
+    level: str
+    message: str
+    values: dict[str, Any] = {}
+
+
+class AttemptLogView(View):
+    """What one attempt logged; `dropped` older lines were too many to be kept."""
+
+    attempt: int
+    dropped: int
+    lines: list[LogLineView]
 
 
 class JobView(View):
-    """S0 Job, with its state and times."""
+    """A job with its state and times."""
 
     id: str
     queue: str
@@ -73,7 +94,9 @@ class JobView(View):
 
 
 class QueueMetrics(View):
-    """S0 QueueMetrics and CATALOGUE section 1, Metrics. `total` is what is still to be done."""
+    """Counts of one queue. `total` is what is still to be done."""
+
+    # S0 QueueMetrics and CATALOGUE section 1, Metrics.
 
     queue: str
     waiting: int
@@ -143,7 +166,7 @@ class StoreHealth(View):
 
 
 class QueuesHealth(View):
-    """Connectivity of the store, heartbeat of the workers, and each queue (S2, Operational)."""
+    """Connectivity of the store, heartbeat of the workers, and each queue."""
 
     status: Literal["ok", "degraded", "down"]
     store: StoreHealth

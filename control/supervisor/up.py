@@ -9,12 +9,15 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from broker.redis.connection import START_IT
 from control.api.keys import KeyFile
 from control.api.serve import api_url, listen
 from control.supervisor.children import ChildSpec
 from control.supervisor.lock import only_one
 from control.supervisor.loop import SIGNALS, Supervisor
 from control.supervisor.server import KeptServer
+from jobs.errors import StoreUnavailable
+from middleware.sealing.ring_file import make_ring
 
 if TYPE_CHECKING:
     from actors.composition import App
@@ -34,7 +37,9 @@ def run(app: "App", workers: int) -> None:
             server = KeptServer(settings.home, supervisor.say)
             stack.callback(_undisturbed, server.stop)
             server.start()
-        app.broker.store.ping()
+        if settings.redis.effective_url() is None and not settings.keys.ring:
+            make_ring(settings.keys_file)
+        _reach(app)
         _migrate(app)
         _restore_rules(app, supervisor.say)
         key = KeyFile(settings.home).ensure()
@@ -53,6 +58,14 @@ def _specs(workers: int) -> list[ChildSpec]:
         *(ChildSpec(name, worker) for name in names),
         ChildSpec("api", (sys.executable, "-m", "control.api")),
     ]
+
+
+def _reach(app: "App") -> None:
+    """Raises StoreUnavailable, of a server of one's own that is away with what to do about it here."""
+    try:
+        app.broker.store.ping()
+    except StoreUnavailable as error:
+        raise StoreUnavailable(str(error).replace(START_IT, "start it, or unset REDIS_URL")) from None
 
 
 def _migrate(app: "App") -> None:

@@ -3,9 +3,11 @@
 from database.models.adjustments import AdjustedRule
 from database.models.audit import AuditBatch, AuditChain, OperatorAction
 from database.models.base import Base
+from database.models.blobs import PayloadBlob, PayloadBlobChunk
 from database.models.executions import JobExecution
 from database.models.mail import MailboxCursor, StoredMessage, SyncRun
 from database.models.reports import Report
+from database.models.tenant_keys import TenantKey
 from database.models.webhooks import DisabledEndpoint, WebhookDelivery
 
 __all__ = [
@@ -17,8 +19,11 @@ __all__ = [
     "JobExecution",
     "MailboxCursor",
     "OperatorAction",
+    "PayloadBlob",
+    "PayloadBlobChunk",
     "Report",
     "StoredMessage",
     "SyncRun",
+    "TenantKey",
     "WebhookDelivery",
 ]

@@ -16,8 +16,9 @@ class JobExecution(Base):
 
     __tablename__ = "job_executions"
     __table_args__ = (
-        # An event may arrive twice. `created_at` lets an id be used anew once the job store forgot it.
-        UniqueConstraint("job_id", "token", "created_at"),
+        # An event may arrive twice. `created_at` lets an id be used anew once the job store forgot it; a job
+        # that was cancelled between two runs has a row with attempt 0 and the token of the last one.
+        UniqueConstraint("job_id", "attempt", "token", "created_at"),
         Index(None, "tenant_id", "finished_at"),
         Index(None, "queue", "finished_at"),
         Index(None, "finished_at"),

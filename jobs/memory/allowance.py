@@ -10,6 +10,8 @@ from jobs.rules import Rate
 
 Rates = dict[LimitName, Rate]
 NO_BOUND = 1_000_000_000
+#: So long the jobs of a rest in drips may take to ask for what they want.
+ANSWER_MS = 1_000
 
 
 class Allowed(NamedTuple):
@@ -37,22 +39,53 @@ def lane_allows(state: State, lane: Line) -> Allowed:
     if (until := _rests_until(state, Scope(queue, name))) > state.now:
         return Allowed(0, {}, until=until)
     limit = lane_limit(queue, name)
-    return _allowed(state, limit, policies.lane_cap(queue, name), policies.lane_rate(queue, name))
+    return _in_drips(
+        state, Scope(queue, name), limit, policies.lane_cap(queue, name), policies.lane_rate(queue, name)
+    )
 
 
 def gate_allows(state: State, line: Line) -> Allowed:
     queue, _, lane, gate = line.key
     if not gate:
         return Allowed(NO_BOUND, {})
-    if (until := _rests_until(state, Scope(queue, lane, gate))) > state.now:
+    scope = Scope(queue, lane, gate)
+    if (until := _rests_until(state, scope)) > state.now:
         return Allowed(0, {}, until=until)
     limit = gate_limit(lane, gate)
-    return _allowed(state, limit, state.policies.gate_cap(queue, gate), state.policies.gate_rate(queue))
+    return _in_drips(
+        state, scope, limit, state.policies.gate_cap(queue, gate), state.policies.gate_rate(queue)
+    )
+
+
+def drips_of(state: State, scope: Scope) -> int:
+    """How many may start of a scope that rests in drips."""
+    rest = state.limits.rests.get(scope)
+    if rest is None or rest.until > state.now:
+        return NO_BOUND if rest is None else 0
+    return NO_BOUND if rest.drips is None or rest.until > 0 else rest.drips
+
+
+def spend_drip(state: State, scope: Scope) -> None:
+    """One has started."""
+    rest = state.limits.rests.get(scope)
+    if rest is None or rest.drips is None or rest.until > 0:
+        return
+    rest = rest._replace(drips=rest.drips - 1, asked=rest.asked + 1)
+    if rest.drips == 0:
+        rest = rest._replace(until=state.now + ANSWER_MS, drips=1)
+    state.limits.rests[scope] = rest
+    if rest.until > 0:
+        state.put_to_rest(scope, rest.until)
 
 
 def _rests_until(state: State, scope: Scope) -> int:
     rest = state.limits.rests.get(scope)
     return rest.until if rest else 0
+
+
+def _in_drips(state: State, scope: Scope, name: LimitName, cap: int | None, rate: Rate | None) -> Allowed:
+    allowed = _allowed(state, name, cap, rate)
+    return allowed._replace(jobs=min(allowed.jobs, drips_of(state, scope)))
 
 
 def _allowed(state: State, name: LimitName, cap: int | None, rate: Rate | None) -> Allowed:

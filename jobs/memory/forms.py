@@ -38,7 +38,7 @@ def new_job(new: NewJob, now: int) -> Job:
     )
 
 
-def as_fetched(job: Job) -> FetchedJob:
+def as_fetched(job: Job, settled: int) -> FetchedJob:
     return FetchedJob(
         id=job.id,
         queue=job.queue,
@@ -53,6 +53,7 @@ def as_fetched(job: Job) -> FetchedJob:
         created_at=job.created_at,
         ready_at=job.ready_at or 0,
         started_at=job.started_at or 0,
+        settled=settled,
     )
 
 

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from typing import NamedTuple
 
 from jobs.memory.order import LineKey
+from jobs.memory.run_limits import Waiter
 from jobs.model import Scope
 from jobs.rules import Rate
 
@@ -30,8 +31,20 @@ def gate_limit(lane: str, gate: str) -> LimitName:
 
 
 class Rest(NamedTuple):
+    """One in `drips` is over for so many jobs, and then on until the `asked`, which were started, have
+    asked for what they want; it ends when nobody came until `kept_until`. `waiter` is its place among
+    those that wait."""
+
     until: int
     reason: str
+    drips: int | None = None
+    asked: int = 0
+    waiter: tuple[str, Waiter] | None = None
+    kept_until: int = 0
+
+    @property
+    def rings_at(self) -> int:
+        return self.kept_until if self.drips is not None and self.until == 0 else self.until
 
 
 class Limits:
@@ -94,7 +107,7 @@ class Limits:
         return True
 
     def rests_over(self, now: int) -> list[tuple[Scope, int]]:
-        return [(scope, rest.until) for scope, rest in self.rests.items() if rest.until <= now]
+        return [(scope, rest.rings_at) for scope, rest in self.rests.items() if rest.rings_at <= now]
 
     def forget(self, queue: str) -> None:
         for scope in [scope for scope in self.rests if scope.queue == queue]:

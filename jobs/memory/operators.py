@@ -2,9 +2,11 @@
 
 import heapq
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from jobs.adjustments import check_priority
 from jobs.errors import IllegalTransition
+from jobs.events import AttemptDetail
 from jobs.memory.forms import failure
 from jobs.memory.inspection import in_order
 from jobs.memory.shelf import Record, ended
@@ -13,6 +15,7 @@ from jobs.model import Cancelled, Outcome, Retention, Scope
 from jobs.states import JobState
 
 UNSTARTED = (JobState.WAITING, JobState.DELAYED)
+EXPIRED_RESULT = b'{"result":null,"note":"its time was over"}'
 
 
 def promote(state: State, job_ids: Sequence[str]) -> list[bool]:
@@ -60,7 +63,8 @@ def cancel(
             _cancel_now(state, record, reason)
             answers.append(Cancelled.DONE)
         elif record.job.state is JobState.ACTIVE:
-            state.shelf.amend(record, cancel_requested=True)
+            if not record.job.cancel_requested:
+                state.shelf.amend(record, cancel_requested=True, cancel_reason=reason)
             signal(job_id)
             answers.append(Cancelled.SIGNALLED)
         else:
@@ -74,30 +78,37 @@ def _cancel_now(state: State, record: Record, reason: str) -> None:
     state.shelf.amend(record, record=failure("Cancelled", reason or "cancelled"))
     state.finish(record, JobState.CANCELLED)
     token = record.job.deliveries
+    detail = AttemptDetail(reason=reason).to_bytes() if reason else b""
     state.tell(
-        record, Outcome.CANCELLED, b"", attempt=0, token=token, owner="", ready_at=ready_at, started_at=0
+        record, Outcome.CANCELLED, detail, attempt=0, token=token, owner="", ready_at=ready_at, started_at=0
     )
 
 
-def remove(state: State, job_ids: Sequence[str]) -> list[bool]:
+def remove(state: State, job_ids: Sequence[str], ended_by: int | None) -> list[bool]:
     found = []
     for job_id in job_ids:
         record = state.shelf.get(job_id)
-        found.append(record is not None and record.job.state is not JobState.ACTIVE)
+        found.append(record is not None and _may_be_removed(record, ended_by))
         if record is not None and found[-1]:
             state.remove(record)
     return found
 
 
-def retry_dead(state: State, job_ids: Sequence[str], ended_by: int | None) -> list[bool]:
+def _may_be_removed(record: Record, ended_by: int | None) -> bool:
+    if ended_by is None:
+        return record.job.state is not JobState.ACTIVE
+    return record.job.state.settled and (record.job.finished_at or 0) <= ended_by
+
+
+def retry_dead(state: State, job_ids: Sequence[str], ended_by: int | None, from_start: bool) -> list[bool]:
     horizon = state.now if ended_by is None else ended_by
     return [
-        _retry_one(state, state.shelf.get(job_id), index, horizon)
+        _retry_one(state, state.shelf.get(job_id), index, horizon, from_start)
         for index, job_id in enumerate(job_ids, start=1)
     ]
 
 
-def _retry_one(state: State, record: Record | None, index: int, ended_by: int) -> bool:
+def _retry_one(state: State, record: Record | None, index: int, ended_by: int, from_start: bool) -> bool:
     if record is None or record.job.state not in (JobState.FAILED, JobState.CANCELLED):
         return False
     job = record.job
@@ -107,10 +118,13 @@ def _retry_one(state: State, record: Record | None, index: int, ended_by: int) -
         return False
     # What is cancelled before it starts has an event without a delivery; the next one needs another token.
     deliveries = job.deliveries + (job.state is JobState.CANCELLED)
-    fresh = {"attempts": 0, "lost_leases": 0, "interruptions": 0, "cancel_requested": False}
+    fresh: dict[str, Any] = {"attempts": 0, "lost_leases": 0, "interruptions": 0}
+    fresh |= {"cancel_requested": False, "cancel_reason": ""}
     state.shelf.amend(
         record, **fresh, deliveries=deliveries, finished_at=None, started_at=None, dead_letter=None
     )
+    if from_start:
+        record.notes.begin_anew()
     state.to_waiting(record, state.next_place(index), state.now)
     return True
 
@@ -152,6 +166,11 @@ def trim(state: State, retention: Mapping[str, Retention], limit: int) -> int:
             failed = sorted(state.shelf.records(queue, JobState.FAILED), key=ended)
             over = failed[: max(0, len(failed) - keep.failed_count)]
             removed += _remove_all(state, [r for r in over if _may_leave(state, r)], limit - removed)
+    for record in state.shelf.all():
+        if 0 < record.result_until <= state.now:
+            record.result_until = 0
+            state.shelf.amend(record, record=EXPIRED_RESULT)
+    state.groups.forget(state.now)
     state.shelf.forget_markers(state.now)
     state.lines.tidy()
     for name in [name for name, until in state.costs_until.items() if until <= state.now]:

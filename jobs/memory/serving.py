@@ -1,11 +1,20 @@
 """Whose turn it is: queues by class, bands of a queue, lanes of a band, gates of a lane, priorities of a
 line; and the start of a job."""
 
-from jobs.memory.allowance import NO_BOUND, Allowed, Rates, gate_allows, lane_allows, queue_allows
+from jobs.memory.allowance import (
+    NO_BOUND,
+    Allowed,
+    Rates,
+    drips_of,
+    gate_allows,
+    lane_allows,
+    queue_allows,
+    spend_drip,
+)
 from jobs.memory.order import Line
 from jobs.memory.shelf import Record
 from jobs.memory.state import State
-from jobs.model import FetchRequest
+from jobs.model import FetchRequest, Scope
 from jobs.states import JobState
 
 #: Of lanes and gates that may not run a fetch meets so many, and some more of each further queue; the next
@@ -61,8 +70,11 @@ def _serve_queue(
         elif allowed.until is not None:
             state.queue_timers[queue] = allowed.until
         return [], 0, 0
-    starts, most, met = state.lines.starts_of(queue), min(most, allowed.jobs), 0
-    if allowed.jobs < NO_BOUND:
+    drips = drips_of(state, Scope(queue))
+    if drips <= 0:
+        return [], 0, 0
+    starts, most, met = state.lines.starts_of(queue), min(most, allowed.jobs, drips), 0
+    if min(allowed.jobs, drips) < NO_BOUND:
         most = min(most, firm)
     while len(started) < most and met < may_meet and (bands := state.lines.bands(queue)):
         band, room = starts.choose(bands, most - len(started))
@@ -98,7 +110,9 @@ def _serve_band(
             break
         if min(of_lane.jobs, allowed.jobs) < NO_BOUND and len(started) >= firm:
             return started or None
-        started.append(_start_first(state, line, owner, rates | of_lane.rates | allowed.rates))
+        record = _start_first(state, line, owner, rates | of_lane.rates | allowed.rates)
+        if record is not None:
+            started.append(record)
     return started
 
 
@@ -108,11 +122,16 @@ def _put_to_rest(state: State, line: Line, allowed: Allowed) -> None:
         state.limits.sleep_for(allowed.name, line.key)
 
 
-def _start_first(state: State, line: Line, owner: str, rates: Rates) -> Record:
+def _start_first(state: State, line: Line, owner: str, rates: Rates) -> Record | None:
+    """None: what stood there does not wait, so somebody else put it there."""
     key = line.key
     entry = _first_entry(line)
     record = state.shelf.get(entry[2])
     assert record is not None
+    if record.job.state is not JobState.WAITING:
+        state.lines.discard(key, entry)
+        state.tell_of_forgery(record)
+        return None
     cost = 1.0
     if state.policies.by_time(key.queue):
         usual_ms = state.costs.get((key.queue, key.lane, record.job.actor), 100.0)
@@ -120,6 +139,10 @@ def _start_first(state: State, line: Line, owner: str, rates: Rates) -> Record:
     paid = state.lines.charge(line, cost, state.policies.weight(key.queue, key.lane))
     state.lines.discard(key, entry)
     start(state, record, owner, paid, rates)
+    if state.limits.rests:
+        scopes = {Scope(key.queue), Scope(key.queue, key.lane), Scope(key.queue, key.lane, key.gate)}
+        for scope in sorted(scopes, key=str):
+            spend_drip(state, scope)
     return record
 
 

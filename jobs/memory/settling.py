@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 
+from jobs.memory import accepting, acquiring
 from jobs.memory.forms import failure
 from jobs.memory.limits import Rest
+from jobs.memory.run_limits import Refused
 from jobs.memory.shelf import Record, ended
 from jobs.memory.state import State
 from jobs.memory.suspects import end_of_suspect
 from jobs.memory.timing import pass_on_the_watch
-from jobs.model import Job, Outcome, RestScope, Scope, Settled, Verdict
+from jobs.model import Job, NewJob, Outcome, RestScope, Scope, Settled, Verdict
 from jobs.states import JobState
 
 INTERRUPTED_NOT_BEFORE_MS = 2_000
@@ -23,7 +25,6 @@ SILENCE_MS, GRACE_MS = 10_000, 6_000
 LEASE_LOST = failure(
     "LeaseLost", "the worker that held this job died or was cut off, and the job may not run again"
 )
-CANCELLED = failure("Cancelled", "cancelled")
 
 RAN = (Outcome.COMPLETED, Outcome.RETRY, Outcome.FAILED, Outcome.CANCELLED)
 UNSTARTED = (Outcome.RETURNED, Outcome.HELD)
@@ -33,12 +34,16 @@ GOES_ON = (Outcome.RETRY, Outcome.INTERRUPTED, *UNSTARTED)
 def settle(state: State, owner: str, verdicts: Sequence[Verdict]) -> list[Settled]:
     if not verdicts:
         return []
-    answers, keeps = list[Settled](), dict[str, int]()
+    answers, keeps, followers = list[Settled](), dict[str, int](), list[NewJob]()
     for index, verdict in enumerate(verdicts):
         record = state.shelf.get(verdict.id)
         answers.append(_answer(state, owner, verdict, record))
         if record is not None and answers[-1] is Settled.STORED:
             _settle_one(state, record, verdict, keeps, index)
+            if verdict.cache is not None:
+                state.cache.keep(verdict.cache, state.now)
+            followers += verdict.follow
+    accepting.follow(state, followers, len(verdicts))
     for queue, keep in keeps.items():
         completed = state.shelf.records(queue, JobState.COMPLETED)
         completed.sort(key=ended)
@@ -68,8 +73,15 @@ def _settle_one(state: State, record: Record, verdict: Verdict, keeps: dict[str,
         end_of_suspect(state, then)
     if verdict.record is not None or told is Outcome.COMPLETED:
         state.shelf.amend(record, record=verdict.record)
+    elif told is Outcome.CANCELLED:
+        state.shelf.amend(record, record=_cancelled(then))
+    if told is Outcome.COMPLETED and verdict.result_ms > 0:
+        record.result_until = state.now + verdict.result_ms
     if verdict.progress is not None:
         state.shelf.amend(record, progress=verdict.progress)
+    if verdict.unspent and told is Outcome.FAILED:
+        _give_back(state, record)
+        then = record.job
     if told in RAN and record.charge and state.policies.by_time(then.queue):
         _learn_cost(state, then)
     if told is Outcome.RETRY:
@@ -79,7 +91,7 @@ def _settle_one(state: State, record: Record, verdict: Verdict, keeps: dict[str,
             _undo_start(state, record)
             told = Outcome.CANCELLED
         if verdict.record is None:
-            state.shelf.amend(record, record=CANCELLED)
+            state.shelf.amend(record, record=_cancelled(then))
         state.finish(record, JobState.CANCELLED)
     elif told is Outcome.INTERRUPTED and then.interruptions + 1 >= MAX_INTERRUPTIONS:
         state.finish(record, JobState.FAILED, record.dead_letter)
@@ -100,6 +112,7 @@ def _wait_again(state: State, record: Record, verdict: Verdict, index: int) -> N
     match verdict.outcome:
         case Outcome.HELD:
             _undo_start(state, record)
+            state.over[job.id] = state.over[job.id]._replace(unspent=False)  # it ran until it was held
             _put_back_and_rest(state, record, verdict)
             return
         case Outcome.RETURNED:
@@ -120,6 +133,9 @@ def _wait_again(state: State, record: Record, verdict: Verdict, index: int) -> N
 def _put_back_and_rest(state: State, record: Record, verdict: Verdict) -> None:
     """HELD: what may not run now rests, the job by itself or with others."""
     job, until = record.job, state.now + verdict.delay_ms
+    if (refused := acquiring.refusal_of(state, job.id)) is not None:
+        _wait_for_limit(state, record, refused, verdict.reason)
+        return
     if verdict.delay_ms > 0 and verdict.rests is RestScope.JOB:
         state.shelf.move(record, JobState.WAITING, owner=None)
         state.hold(record, until, verdict.reason)
@@ -132,6 +148,19 @@ def _put_back_and_rest(state: State, record: Record, verdict: Verdict) -> None:
             state.rest(Scope(job.queue, job.lane, job.gate), Rest(until, verdict.reason))
 
 
+def _wait_for_limit(state: State, record: Record, refused: Refused, reason: str) -> None:
+    if acquiring.is_over(state, refused):
+        _put_back(state, record)
+        return
+    state.over[record.job.id] = state.over[record.job.id]._replace(waits=True)
+    if refused.scope:
+        _put_back(state, record)
+        acquiring.rest_in_drips(state, refused, reason)
+        return
+    state.shelf.move(record, JobState.WAITING, owner=None)
+    state.hold(record, max(state.now + 1, refused.at), reason)
+
+
 def _put_back(state: State, record: Record) -> None:
     """To the place that it had."""
     state.shelf.move(record, JobState.WAITING, owner=None)
@@ -139,16 +168,22 @@ def _put_back(state: State, record: Record) -> None:
 
 
 def _undo_start(state: State, record: Record) -> None:
-    """Nothing was spent: neither an attempt, nor a start under a rate, nor its line's time."""
+    """Back where it was: nothing was spent, and its unique name is taken again."""
+    _give_back(state, record)
+    state.unique.take_again(record.new, record.job.created_at, state.now)
+
+
+def _give_back(state: State, record: Record) -> None:
+    """Neither an attempt was spent, nor a start under a rate, nor its line's time."""
     job = record.job
     state.shelf.amend(record, attempts=job.attempts - 1)
+    state.over[job.id] = state.over[job.id]._replace(unspent=True)
     for name in record.rated:
         state.limits.unlog_start(name, (job.started_at or 0, job.deliveries, job.id))
     record.rated = []
     if record.charge and record.line is not None:
         state.lines.refund(record.line, record.charge)
     record.charge = 0
-    state.unique.take_again(record.new, job.created_at, state.now)
 
 
 def _learn_cost(state: State, job: Job) -> None:
@@ -192,7 +227,7 @@ def _lose(state: State, record: Record, max_lost: int) -> None:
     state.release(record)
     state.shelf.amend(record, lost_leases=then.lost_leases + 1)
     if then.cancel_requested:
-        state.shelf.amend(record, record=CANCELLED)
+        state.shelf.amend(record, record=_cancelled(then))
         state.finish(record, JobState.CANCELLED)
     elif record.job.lost_leases >= max_lost or then.attempts >= then.max_attempts:
         state.shelf.amend(record, record=LEASE_LOST)
@@ -202,6 +237,11 @@ def _lose(state: State, record: Record, max_lost: int) -> None:
         state.shelf.move(record, JobState.WAITING, ready_at=state.now, owner=None)
         state.line_up(record)
     _tell(state, record, Outcome.LOST, then, b"")
+
+
+def _cancelled(job: Job) -> bytes:
+    """The record of a job that was to be cancelled and whose worker said nothing."""
+    return failure("Cancelled", job.cancel_reason or "cancelled")
 
 
 def _tell(state: State, record: Record, outcome: Outcome, then: Job, detail: bytes) -> None:

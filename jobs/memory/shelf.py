@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from jobs.memory.notes import Notes
 from jobs.memory.order import LineKey
 from jobs.model import Job, NewJob
 from jobs.states import JobState, check_transition
@@ -25,10 +26,12 @@ class Record:
     dead_letter: str
     line: LineKey | None = None  # where it stands, or stood last
     settled_token: int = 0  # the last delivery that was settled
+    result_until: int = 0  # when the result is forgotten, before the job is; 0: with it
     charge: int = 0  # what its line paid for the delivery
     share: str = ""  # the share it is active under
     rated: list[tuple[str, ...]] = field(default_factory=list)  # rates that count its start
     event: int = 0  # its latest entry in the event stream
+    notes: Notes = field(default_factory=Notes)  # its steps and logs
 
     @property
     def suspect(self) -> bool:

@@ -5,14 +5,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from jobs.events import AttemptDetail
+from jobs.memory.caching import Cache
+from jobs.memory.groups import Groups
 from jobs.memory.limits import LimitName, Limits, Rest, gate_limit, lane_limit, queue_limit, share_limit
 from jobs.memory.order import LineKey, Lines, Passed
 from jobs.memory.policies import Policies
+from jobs.memory.run_limits import RunLimits
 from jobs.memory.shelf import Record, Shelf
 from jobs.memory.stream import Stream
 from jobs.memory.uniqueness import Uniqueness
 from jobs.model import Event, Outcome, Scope, WorkerInfo
 from jobs.states import JobState
+
+#: A rest in drips that nobody comes to ends after so long.
+DRIPS_KEPT_MS = 10_000
 
 
 class Turn(NamedTuple):
@@ -64,6 +71,13 @@ class Workers:
             self.watch = Watch()
 
 
+class Over(NamedTuple):
+    """How a delivery ended for the limits that it took of: it did not run, or it waits for one."""
+
+    unspent: bool = False
+    waits: bool = False
+
+
 class State:
     """Not safe for threads by itself; the store holds its lock. `now` stands still during a verb."""
 
@@ -72,11 +86,15 @@ class State:
         self.now = clock()
         self.tick = 0
         self._last_place = 0
+        self._last_moment = 0
         self.shelf = Shelf()
         self.lines = Lines()
         self.limits = Limits()
+        self.running_limits = RunLimits()
         self.policies = Policies()
         self.unique = Uniqueness()
+        self.cache = Cache()
+        self.groups = Groups()
         self.stream = Stream()
         self.workers = Workers()
         self.ready: dict[str, tuple[int, str]] = {}  # queues with work, by when they were last served
@@ -85,6 +103,8 @@ class State:
         self.held: dict[str, int] = {}  # jobs held by themselves, and until when
         self.costs: dict[tuple[str, str, str], float] = {}
         self.costs_until: dict[tuple[str, str, str], int] = {}  # when they are forgotten
+        self.followed: dict[str, None] = {}  # queues that got jobs with the last verdicts
+        self.over: dict[str, Over] = {}  # deliveries that the verb ends
         self.woken: dict[str, None] = {}  # queues in which the end of the last verb woke something
         self.totals: Counter[tuple[str, str]] = Counter()
         self.minutes: Counter[tuple[str, str, int]] = Counter()
@@ -96,9 +116,14 @@ class State:
 
     def end(self) -> None:
         """What slept for a place that has become free wakes."""
-        self.woken = {}
+        self.woken, self.followed = self.followed, {}
         for name in self.limits.take_freed():
             self.wake_sleepers(name)
+
+    def next_moment(self) -> int:
+        """Later than any before it, in microseconds."""
+        self._last_moment = max(self.now * 1000, self._last_moment + 1)
+        return self._last_moment
 
     def next_place(self, index: int) -> int:
         """A place behind all others, for the job with this index in its call."""
@@ -199,12 +224,23 @@ class State:
 
     def rest(self, scope: Scope, rest: Rest) -> None:
         """Start nothing of a scope for a while; what is awake of it sleeps at once."""
-        if not self.limits.rest(scope, rest):
-            return
+        if self.limits.rest(scope, rest):
+            self.put_to_rest(scope, rest.until)
+
+    def put_to_rest(self, scope: Scope, until: int) -> None:
         if scope.lane is None:
             self.ready.pop(scope.queue, None)
         else:
-            self.rest_lines(scope, rest.until)
+            self.rest_lines(scope, until)
+
+    def ring_rest(self, scope: Scope) -> None:
+        """A rest is over. One in drips goes on for a while: what it lets start may ask for more."""
+        rest = self.limits.rests.get(scope)
+        if rest is None or rest.drips is None or rest.until == 0:
+            self.end_rest(scope)
+            return
+        self.limits.rests[scope] = rest._replace(until=0, asked=0, kept_until=self.now + DRIPS_KEPT_MS)
+        self.wake_what_rests(scope)
 
     def rest_lines(self, scope: Scope, until: int | None) -> None:
         for line in self.lines.of(scope.queue, scope.lane, scope.gate):
@@ -214,6 +250,9 @@ class State:
 
     def end_rest(self, scope: Scope) -> None:
         self.limits.rests.pop(scope, None)
+        self.wake_what_rests(scope)
+
+    def wake_what_rests(self, scope: Scope) -> None:
         if scope.lane is not None:
             self.wake_lines(scope)
         elif self.lines.bands(scope.queue):
@@ -232,6 +271,7 @@ class State:
         return names
 
     def release(self, record: Record) -> None:
+        self.over[record.job.id] = Over()
         for name in self.caps_of(record):
             self.limits.free(name)
 
@@ -267,6 +307,26 @@ class State:
         for counts in (self.totals, self.minutes):
             for name in [name for name in counts if name[0] == queue]:
                 del counts[name]
+
+    def tell_of_forgery(self, record: Record) -> None:
+        """Somebody put a job into a line that does not wait; it stays what it is."""
+        problem = "a job that did not wait was put into a line"
+        detail = AttemptDetail(
+            error_type="ForgedMessage", error_code="forged", error_message=problem, reason=problem
+        )
+        job = record.job
+        before = record.event
+        self.tell(
+            record,
+            Outcome.FAILED,
+            detail.to_bytes(),
+            attempt=0,
+            token=job.deliveries,
+            owner="",
+            ready_at=job.ready_at or 0,
+            started_at=0,
+        )
+        record.event = before
 
     def tell(self, record: Record, outcome: Outcome, detail: bytes, **delivery: object) -> None:
         """Append the event of a delivery; `delivery` is what the job said of it while it ran."""

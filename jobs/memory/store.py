@@ -9,36 +9,44 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import replace
 
-from jobs.memory import inspection, operators, settling
+from jobs.limits import (
+    BreakerTerms,
+    Grant,
+    LimitRule,
+    LimitState,
+    News,
+    ProviderState,
+    Want,
+    check_limit_changes,
+)
+from jobs.memory import acquiring, inspection, notes, operators, settling
+from jobs.memory.accepting import accept
 from jobs.memory.fetching import fetch, may_run
-from jobs.memory.forms import new_job
 from jobs.memory.limits import Rest
-from jobs.memory.shelf import Record
 from jobs.memory.state import State
 from jobs.memory.timing import look_at_the_clock, soonest
 from jobs.model import (
     Accepted,
+    AttemptLog,
     Cancelled,
     EventBatch,
     Fetched,
     FetchRequest,
     Job,
     LaneStats,
+    LogChunk,
     NewJob,
     QueueStats,
     Retention,
     Scope,
     Settled,
     Standing,
-    UniqueMode,
     Verdict,
     WorkerInfo,
 )
 from jobs.rules import QueueRules
 from jobs.states import JobState
 from jobs.store import JobStore
-
-NEWEST_WINS = (UniqueMode.DEBOUNCE, UniqueMode.LATEST)
 
 
 def wall_clock_ms() -> int:
@@ -62,13 +70,14 @@ class MemoryStore(JobStore):
             self._state.begin()
             yield self._state
             self._state.end()
+            acquiring.end_deliveries(self._state)
             self._changed.notify_all()
 
     # Producers
 
     def enqueue(self, jobs: Sequence[NewJob]) -> list[Accepted]:
         with self._step() as state:
-            return [_enqueue_one(state, job, index) for index, job in enumerate(jobs)]
+            return [accept(state, job, index) for index, job in enumerate(jobs)]
 
     # Workers
 
@@ -87,6 +96,22 @@ class MemoryStore(JobStore):
             settled = self.settle(request.owner, verdicts)
             woken = tuple(self._state.woken)
             return settled, self.fetch(request).with_woken(request, woken)
+
+    def open_group(self, group: str, size: int, ttl_ms: int) -> bool:
+        with self._step() as state:
+            return state.groups.open(group, size, ttl_ms, state.now)
+
+    def arrive(self, group: str, job_id: str) -> bool:
+        with self._step() as state:
+            return state.groups.arrive(group, job_id)
+
+    def cached(self, queue: str, key: str) -> bytes | None:
+        with self._step() as state:
+            return state.cache.find(key, state.now)
+
+    def clear_cache(self, prefix: str, limit: int = 1000) -> int:
+        with self._step() as state:
+            return state.cache.clear(prefix, limit)
 
     def owned(self, owner: str) -> dict[str, int]:
         with self._step() as state:
@@ -130,6 +155,27 @@ class MemoryStore(JobStore):
                 record = state.shelf.get(job_id)
                 if record is not None and record.job.owner == owner and record.job.deliveries == token:
                     state.shelf.amend(record, progress=progress)
+
+    def save_step(
+        self, owner: str, job_id: str, token: int, name: str, outcome: bytes, *, lasting: bool = False
+    ) -> bool:
+        with self._step() as state:
+            return notes.save_step(state, owner, job_id, token, name, outcome, lasting)
+
+    def steps(self, job_id: str) -> dict[str, bytes]:
+        with self._step() as state:
+            record = state.shelf.get(job_id)
+            return record.notes.steps.copy() if record else {}
+
+    def add_log(self, owner: str, chunks: Sequence[LogChunk]) -> None:
+        with self._step() as state:
+            for chunk in chunks:
+                notes.add_log(state, owner, chunk)
+
+    def logs(self, job_id: str) -> list[AttemptLog]:
+        with self._step() as state:
+            record = state.shelf.get(job_id)
+            return record.notes.attempts() if record else []
 
     # Wake-up
 
@@ -176,6 +222,50 @@ class MemoryStore(JobStore):
             held = [record.job for record in state.shelf.held_by(owner)]
             return [job.id for job in held if job.cancel_requested]
 
+    # Limits
+
+    def acquire(
+        self, owner: str, job_id: str, token: int, wants: Sequence[Want], *, queue: str, request: int = 0
+    ) -> Grant:
+        with self._step() as state:
+            grant, look = acquiring.acquire(state, owner, job_id, token, wants, request)
+            if look:
+                self._offers.add(queue)
+            return grant
+
+    def give_back(self, job_id: str, token: int, request: int, *, queue: str) -> None:
+        with self._step() as state:
+            acquiring.give_back(state, job_id, token, request)
+
+    def set_limit(self, rule: str, tenant: str | None, changes: Mapping[str, int | None]) -> None:
+        check_limit_changes(changes)
+        with self._step() as state:
+            acquiring.set_limit(state, rule, tenant, changes)
+
+    def limit_changes(self) -> dict[tuple[str, str | None], dict[str, int]]:
+        with self._step() as state:
+            return {key: dict(changes) for key, changes in state.running_limits.changes.items()}
+
+    def limit_states(
+        self, rules: Sequence[LimitRule], tenant: str | None = None, limit: int = 1000
+    ) -> list[LimitState]:
+        with self._step() as state:
+            return acquiring.limit_states(state, rules, tenant, limit)
+
+    def provider_news(
+        self, name: str, news: News, terms: BreakerTerms, *, queue: str, wait_ms: int = 0
+    ) -> ProviderState:
+        with self._step() as state:
+            return acquiring.provider_news(state, name, news, terms, wait_ms)
+
+    def reset_provider(self, name: str) -> None:
+        with self._step() as state:
+            acquiring.provider_news(state, name, None, BreakerTerms(), 0)
+
+    def provider_states(self, names: Sequence[str]) -> list[ProviderState]:
+        with self._step() as state:
+            return [acquiring.provider_state(state, name) for name in names]
+
     # Rules
 
     def configure(self, rules: Mapping[str, QueueRules], weights: Mapping[str, float]) -> None:
@@ -216,13 +306,23 @@ class MemoryStore(JobStore):
         with self._step() as state:
             return operators.cancel(state, job_ids, reason, self._signals.append)
 
-    def remove(self, job_ids: Sequence[str]) -> list[bool]:
+    def remove(self, job_ids: Sequence[str], ended_by: int | None = None) -> list[bool]:
         with self._step() as state:
-            return operators.remove(state, job_ids)
+            return operators.remove(state, job_ids, ended_by)
 
-    def retry_dead(self, job_ids: Sequence[str], ended_by: int | None = None) -> list[bool]:
+    def retry_dead(
+        self, job_ids: Sequence[str], ended_by: int | None = None, *, from_start: bool = False
+    ) -> list[bool]:
         with self._step() as state:
-            return operators.retry_dead(state, job_ids, ended_by)
+            return operators.retry_dead(state, job_ids, ended_by, from_start)
+
+    def replace_payload(self, job_id: str, expected: bytes, payload: bytes) -> bool:
+        with self._step() as state:
+            record = state.shelf.get(job_id)
+            if record is None or record.job.payload != expected:
+                return False
+            state.shelf.amend(record, payload=payload)
+            return True
 
     def drain(self, queue: str, *, delayed: bool = True, limit: int = 1000) -> int:
         with self._step() as state:
@@ -304,29 +404,3 @@ class MemoryStore(JobStore):
 
     def close(self) -> None:
         return
-
-
-def _enqueue_one(state: State, new: NewJob, index: int) -> Accepted:
-    place = state.next_place(index)
-    if state.shelf.known(new.id, state.now):
-        return Accepted(new.id, created=False)
-    replaced = None
-    if new.unique is not None and (holder := state.unique.holder(new, state.now)) is not None:
-        if new.unique.mode not in NEWEST_WINS:
-            return Accepted(holder, created=False)
-        replaced = _make_way(state, holder)
-    state.unique.take(new, state.now)
-    record = Record(new_job(new, state.now), new, place, new.dead_letter)
-    state.shelf.add(record)
-    if record.job.state is JobState.WAITING:
-        state.line_up(record)
-    return Accepted(new.id, created=True, replaced=replaced)
-
-
-def _make_way(state: State, job_id: str) -> str | None:
-    """The newest of one unique name wins: the job that has not started yet leaves."""
-    record = state.shelf.get(job_id)
-    if record is None or record.suspect or record.job.state not in operators.UNSTARTED:
-        return None
-    state.remove(record)
-    return job_id

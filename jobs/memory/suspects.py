@@ -7,12 +7,12 @@ none is left. Up to half of the living processes have a turn, so that the others
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from jobs.memory.allowance import queue_allows
 from jobs.memory.limits import LimitName, gate_limit, lane_limit, queue_limit, share_limit
 from jobs.memory.serving import start
 from jobs.memory.shelf import Record
 from jobs.memory.state import State, Turn
 from jobs.model import FetchRequest, Job, Scope
+from jobs.rules import Rate
 from jobs.states import JobState
 
 #: A process that becomes empty has gone when it was not heard of for so long.
@@ -123,28 +123,47 @@ def _suspects_of(state: State, queue: str) -> Iterator[Record]:
         yield record
 
 
+class _Limit(NamedTuple):
+    name: LimitName
+    cap: int | None
+    rate: Rate | None
+
+
 def _waits(state: State, record: Record, turns: _Turns) -> bool:
-    """For the end of a pause or rest; or for another suspect under the same full cap. A cap that other jobs
-    fill does not hold it back, or they would overtake it for ever: so it is exceeded by one at most."""
-    job, policies = record.job, state.policies
+    """For the end of a pause or rest, for a spent rate, or for another suspect under the same full cap.
+    A cap that other jobs fill does not hold it back, or they would overtake it for ever: so it is exceeded by
+    one at most. But a cap of one says that two shall never run at once."""
+    job, policies, running = record.job, state.policies, state.limits.running
     if policies.paused(job.queue, job.lane):
         return True
     scopes = (Scope(job.queue, job.lane), Scope(job.queue, job.lane, job.gate))
     if any(rest.until > state.now for scope in scopes if (rest := state.limits.rests.get(scope))):
         return True
-    share = policies.share(job.queue)
-    caps = [
-        (share_limit(share) if share else queue_limit(job.queue), policies.cap(job.queue)),
-        (lane_limit(job.queue, job.lane), policies.lane_cap(job.queue, job.lane)),
+    for name, cap, rate in _limits_of(state, job):
+        if cap and (cap == 1 or name in turns.under) and running[name] >= cap:
+            return True
+        if rate and state.limits.rate_left(name, rate, state.now) <= 0:
+            return True
+    return False
+
+
+def _limits_of(state: State, job: Job) -> list[_Limit]:
+    """The caps and rates that the job starts under."""
+    policies, queue, lane = state.policies, job.queue, job.lane
+    name = share_limit(share) if (share := policies.share(queue)) else queue_limit(queue)
+    limits = [
+        _Limit(name, policies.cap(queue), policies.rate(queue)),
+        _Limit(lane_limit(queue, lane), policies.lane_cap(queue, lane), policies.lane_rate(queue, lane)),
     ]
     if job.gate:
-        caps.append((gate_limit(job.lane, job.gate), policies.gate_cap(job.queue, job.gate)))
-    return any(cap and name in turns.under and state.limits.running[name] >= cap for name, cap in caps)
+        name = gate_limit(lane, job.gate)
+        limits.append(_Limit(name, policies.gate_cap(queue, job.gate), policies.gate_rate(queue)))
+    return limits
 
 
 def _start_suspect(state: State, record: Record, owner: str) -> Record:
-    """It pays nothing, and no cap holds it back: it runs alone."""
-    rates = queue_allows(state, record.job.queue).rates
+    """It pays nothing: it runs alone."""
+    rates = {name: rate for name, _, rate in _limits_of(state, record.job) if rate}
     state.step_away(record)
     start(state, record, owner, 0, rates)
     return record

@@ -39,7 +39,7 @@ def _over(state: State) -> Iterator[tuple[int, str, str, Callable[[], object]]]:
             yield until, f"Q{queue}", queue, partial(state.end_of_rate, queue)
     for scope, until in state.limits.rests_over(now):
         names = [name for name in scope if name is not None]
-        yield until, "S" + "\x1f".join(names), scope.queue, partial(state.end_rest, scope)
+        yield until, "S" + "\x1f".join(names), scope.queue, partial(state.ring_rest, scope)
 
 
 def soonest(state: State) -> tuple[int, str] | None:
@@ -47,7 +47,7 @@ def soonest(state: State) -> tuple[int, str] | None:
     timers = [(until, "J", _queue_of(state, job_id)) for job_id, until in state.held.items()]
     timers += [(until, "L", queue) for until, queue in state.lines.timers()]
     timers += [(until, "Q", queue) for queue, until in state.queue_timers.items()]
-    timers += [(rest.until, "S", scope.queue) for scope, rest in state.limits.rests.items()]
+    timers += [(rest.rings_at, "S", scope.queue) for scope, rest in state.limits.rests.items()]
     due, timer = state.shelf.next_due(), min(timers, default=None)
     if timer is not None and (due is None or timer[0] < due[0]):
         return timer[0], timer[2]

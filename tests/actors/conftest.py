@@ -11,6 +11,7 @@ import pytest
 
 import actors
 from actors.composition import App
+from actors.sealing import Sealing
 from broker.testing import FakeJobs, fake
 from control.demo.peers.mail import write_maildir
 from control.demo.peers.webhook_receiver import Receiver
@@ -32,6 +33,9 @@ def set_up(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[SetUp]:
     for name, value in {"settings": Settings(home=home), "_rules": {}, "_engine": None}.items():
         monkeypatch.setattr(app, name, value)
     monkeypatch.setattr("dramatiq.broker.global_broker", app.broker)
+    sealing = Sealing(app.settings, app.engine)
+    monkeypatch.setattr(app, "sealing", sealing)
+    monkeypatch.setattr(app.broker.codec, "seal", sealing.seal)
 
     def change(**settings: Any) -> App:
         app.settings = Settings(home=home, **settings)

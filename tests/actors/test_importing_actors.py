@@ -101,10 +101,24 @@ except SettingsError as error:
 """
 
 
+def shipped(folder: str, names: list[str]) -> set[str]:
+    """What of the actors is not copied: actors that somebody has added to this checkout are not ours."""
+    return {
+        name
+        for name in names
+        if name == "__pycache__" or (name.endswith(".py") and not is_shipped(Path(folder) / name))
+    }
+
+
+def is_shipped(file: Path) -> bool:
+    declares = "@actor" in file.read_text(encoding="utf-8")
+    return not declares or file.name in ("declare.py", "email.py", "reports.py", "webhooks.py")
+
+
 @pytest.fixture
 def copied_house(tmp_path: Path) -> Path:
     """A folder with a copy of the actors, which comes before the real one on the path."""
-    shutil.copytree(ROOT / "actors", tmp_path / "actors", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "actors", tmp_path / "actors", ignore=shipped)
     return tmp_path
 
 
@@ -127,3 +141,38 @@ def test_a_policy_for_a_queue_that_no_actor_has_is_refused_with_the_nearest_name
     said = run(REFUSED, copied_house)
     assert "queues.rent-remindr is a policy for a queue that no actor has" in said["said"]
     assert "rent-reminder" in said["said"]
+
+
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [
+        ("import nosuchmodule\n", "actors/broken.py, line 1: No module named 'nosuchmodule'"),
+        ("\nx = = 1\n", "actors/broken.py, line 2: invalid syntax"),
+        ("values = {}\n\nvalues['key']\n", "actors/broken.py, line 3: KeyError: 'key'"),
+        (
+            "from actors.declare import actor\n@actor(atempts=3)\ndef greet() -> None: ...\n",
+            "actors/broken.py, line 2: there is no option 'atempts'; did you mean 'attempts'?",
+        ),
+        (
+            "from actors.declare import actor\n@actor\ndef greet(name: 'Name') -> None: ...\n",
+            "actors/broken.py, line 2: The signature of actor greet cannot be checked: name 'Name' is not",
+        ),
+    ],
+)
+def test_a_mistake_in_an_actor_file_is_one_sentence_with_its_place(
+    copied_house: Path, file: str, says: str
+) -> None:
+    (copied_house / "actors" / "broken.py").write_text(file)
+
+    for command in (["-m", "control.cli", "queues", "list"], ["-m", "dramatiq", "actors", "-p", "1"]):
+        ended = subprocess.run(
+            [sys.executable, *command],
+            cwd=copied_house,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert ended.returncode != 0
+        assert f"callboard: {says}" in ended.stderr
+        assert "Traceback" not in ended.stderr

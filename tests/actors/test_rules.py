@@ -36,10 +36,13 @@ def test_every_rule_comes_from_the_policy() -> None:
         "attempts": 9,
         "backoff": {"delay_ms": "7s"},
         "timeout_ms": "90s",
+        "retry_for_ms": "2h",
         "dead_letter": "lost",
         "id_memory_ms": "30 days",
         "require_tenant": True,
         "encryption": False,
+        "payload_blob": True,
+        "results": {"store": False, "max_bytes": 10, "ttl_ms": "1h"},
         "retention": {
             "completed_count": 5,
             "completed_age_ms": "1h",
@@ -47,7 +50,8 @@ def test_every_rule_comes_from_the_policy() -> None:
             "failed_age_ms": "2h",
         },
     }
-    rules = app_with(queues={"letters": policy}).rules_of("letters")
+    routes = {"rules": [{"to": "money", "queue": ["letters"], "code": ["timeout"]}]}
+    rules = app_with(queues={"letters": policy}, dead_letters=routes).rules_of("letters")
 
     assert (rules.concurrency, rules.global_concurrency, rules.rate) == (7, 20, Rate(10, 1_000))
     assert (rules.share, rules.priority) == ("mail", 2)
@@ -59,6 +63,9 @@ def test_every_rule_comes_from_the_policy() -> None:
     assert (rules.keep_completed, rules.dead_letter) == (5, "lost")
     assert rules.id_memory_ms == 30 * 24 * 3_600_000
     assert (rules.require_tenant, rules.encryption) == (True, False)
+    assert (rules.store_results, rules.result_bytes, rules.result_ms) == (False, 10, 3_600_000)
+    assert rules.payload_blob
+    assert (rules.retry_for_ms, [rule.to for rule in rules.letters]) == (7_200_000, ["money"])
 
     plain = QueueRules()
     same = [

@@ -11,6 +11,7 @@ import pytest
 from actors.composition import App, compose
 from jobs.memory import MemoryStore
 from settings import Settings, SettingsError
+from tests.sealed import KEY_VARIABLE
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,7 +52,7 @@ def test_under_dramatiqs_command_the_refusal_is_one_sentence(tmp_path: Path) -> 
     ended = subprocess.run(
         [sys.executable, "-m", "dramatiq", "actors", "-p", "1", "-t", "1"],
         cwd=ROOT,
-        env=clean | {"CALLBOARD_HOME": str(tmp_path), "WORKER_TYPE": "ai"},
+        env=clean | KEY_VARIABLE | {"CALLBOARD_HOME": str(tmp_path), "WORKER_TYPE": "ai"},
         capture_output=True,
         text=True,
         timeout=30,

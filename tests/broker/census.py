@@ -256,6 +256,10 @@ def _rests(lines: dict[str, int], line: str) -> bool:
 def _check_what_belongs_to_jobs(found: _Found, records: dict[str, list[Any]]) -> None:
     for name in ("meta", "outcomes", "progress"):
         assert set(found.hash(name)) <= set(records), f"{name} holds what belongs to no job"
+    for name in ("steps", "logs"):
+        noted = {field.partition(SEP)[0] for field in found.hash(name)}
+        assert noted <= set(records), f"{name} holds what belongs to no job"
+        assert noted <= set(found.hash(name)), f"{name} holds what its job knows nothing of"
     owners = {record[OWNER] for record in records.values() if record[STATE] == "active"}
     assert owners <= set(found.members("leases")), "active without a lease"
     for job_id, until in found.members("markers").items():

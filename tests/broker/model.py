@@ -7,8 +7,9 @@ import redis
 from hypothesis import strategies as st
 
 from broker.redis.redis_store import RedisStore
+from jobs.limits import Algorithm, BreakerTerms, By, LimitRule, Terms, WaitScope, Want, key_of
 from jobs.memory import MemoryStore
-from jobs.model import NewJob, Outcome, RestScope, Scope, Unique, UniqueMode, Verdict
+from jobs.model import CacheEntry, FetchedJob, NewJob, Outcome, RestScope, Scope, Unique, UniqueMode, Verdict
 from jobs.rules import QueueRules, Rate
 from tests.contract.clock import Clock
 
@@ -103,6 +104,40 @@ adjustments = st.one_of(
     st.tuples(queues.map(Scope), queue_changes),
     st.tuples(st.builds(lambda queue, lane: Scope(queue, lane), queues, lanes), lane_changes),
 )
+BREAKER = BreakerTerms(failures=2, window_ms=WINDOW_MS, open_ms=2_000, recover_ms=1_000)
+LIMIT_RULES = [
+    LimitRule("at-once", By.GLOBAL, Algorithm.CONCURRENCY, Terms(1)),
+    LimitRule("bucket", By.TENANT, Algorithm.TOKEN_BUCKET, Terms(2, WINDOW_MS, 3)),
+    LimitRule("log", By.TENANT, Algorithm.SLIDING_WINDOW, Terms(2, WINDOW_MS)),
+    LimitRule(
+        "window", By.GLOBAL, Algorithm.FIXED_WINDOW, Terms(2, WINDOW_MS), slows=key_of("provider", "gmail")
+    ),
+]
+_wants = [
+    *(Want("", rule.name, rule.algorithm, rule.terms, slows=rule.slows) for rule in LIMIT_RULES),
+    Want(key_of("provider", "gmail"), "provider", Algorithm.BREAKER, Terms(1)),
+]
+some_wants = st.lists(
+    st.builds(
+        lambda want, waits, cost: want._replace(waits=waits, cost=1 if want.key else cost),
+        st.sampled_from(_wants),
+        st.sampled_from(WaitScope),
+        st.sampled_from([1, 1, 2]),
+    ),
+    min_size=1,
+    max_size=3,
+    unique_by=lambda want: want.rule,
+)
+
+
+def want_of(job: FetchedJob, want: Want) -> Want:
+    """What it is for this job: of its tenant, or the only counter of its rule."""
+    if want.key:
+        return want
+    tenant = job.lane if want.rule in ("bucket", "log") else ""
+    return want._replace(key=key_of(want.rule, tenant), tenant=tenant)
+
+
 #: How a delivery ends, but for which one it is.
 verdicts = st.builds(
     Verdict,
@@ -118,6 +153,10 @@ verdicts = st.builds(
     remove=st.booleans(),
     rests=st.sampled_from(RestScope),
     reason=st.just("not now"),
+    result_ms=st.sampled_from([0, 0, 3_000]),
+    cache=st.sampled_from([None, None, CacheEntry("k", b"v", 3_000)]),
+    follow=st.one_of(st.just(()), st.just(()), st.lists(new_jobs, max_size=3).map(tuple)),
+    unspent=st.booleans(),
 )
 held = st.builds(
     lambda verdict, ms: verdict._replace(outcome=Outcome.HELD, delay_ms=ms),
@@ -134,8 +173,10 @@ def inside_redis(store: RedisStore, client: "redis.Redis", clock: Clock) -> dict
     turns = [m.decode().split("\x1f") for m in client.zrange(keys.of("gates"), 0, -1)]
     found: Any = client.hgetall(keys.of("unique"))
     holders = {name.decode(): msgpack.unpackb(packed) for name, packed in found.items()}
-    starts = [m.decode().rsplit("\x1f", 3) for m in client.zrange(keys.of("starts"), 0, -1)]
+    logged = [m.decode() for m in client.zrange(keys.of("starts"), 0, -1)]
+    starts = [m.rsplit("\x1f", 3) for m in logged if not m.startswith("m\x1f")]  # those are of run limits
     costs: Any = client.hgetall(keys.of("costs"))
+    rests: Any = client.hgetall(keys.of("rests"))
     standing = [m.decode().split("\x1f") for m in client.zrange(keys.of("waiting"), 0, -1)]
     return {
         "order": sorted((queue, int(band), int(vt, 16), lane) for queue, band, vt, lane in order),
@@ -153,6 +194,12 @@ def inside_redis(store: RedisStore, client: "redis.Redis", clock: Clock) -> dict
         ),
         "costs": {name.decode(): float(ms) for name, ms in costs.items()},
         "places": sorted((job_id, int(place[2:], 16)) for *_, place, job_id in standing),
+        "rests in drips": sorted(
+            (scope.decode(), rest[0], rest[2], rest[3])
+            for scope, rest in ((one, msgpack.unpackb(packed)) for one, packed in rests.items())
+            if len(rest) > 2
+        ),
+        "run limits": sorted(job_id.decode() for job_id in client.hkeys(keys.of("permits"))),
     }
 
 
@@ -176,4 +223,10 @@ def inside_memory(store: MemoryStore, clock: Clock) -> dict[str, Any]:
             for line in state.lines.of(queue)
             for _, place, job_id in line.jobs
         ),
+        "rests in drips": sorted(
+            ("\x1f".join(name for name in scope if name), rest.until, rest.drips, rest.asked)
+            for scope, rest in state.limits.rests.items()
+            if rest.drips is not None
+        ),
+        "run limits": sorted(state.running_limits.holdings),
     }

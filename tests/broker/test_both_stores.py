@@ -18,11 +18,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from broker.redis.connection import RedisAddress
+from jobs.limits import News, Want
 from jobs.memory import MemoryStore
 from jobs.model import (
     FetchedJob,
     FetchRequest,
     Job,
+    LogChunk,
     NewJob,
     Outcome,
     Retention,
@@ -101,6 +103,36 @@ class BothStores(RuleBasedStateMachine):
             self.both(lambda store: store.rest(scope, ms, "out of order"))
         else:
             self.both(lambda store: store.wake(scope))
+
+    # Limits that count while jobs run
+
+    @rule(pick=st.integers(0, 1_000), wants=model.some_wants, request=st.sampled_from([0, 0, 1]))
+    def acquire(self, pick: int, wants: list[Want], request: int) -> None:
+        if self.deliveries:
+            owner, job = self.deliveries[-1 - pick % min(6, len(self.deliveries))]
+            told = [model.want_of(job, want) for want in wants]
+            self.both(
+                lambda store: store.acquire(owner, job.id, job.token, told, queue=job.queue, request=request)
+            )
+
+    @rule(pick=st.integers(0, 1_000))
+    def give_back(self, pick: int) -> None:
+        if self.deliveries:
+            _, job = self.deliveries[-1 - pick % len(self.deliveries)]
+            self.both(lambda store: store.give_back(job.id, job.token, 1, queue=job.queue))
+
+    @rule(limit=st.sampled_from([1, 3, None]))
+    def set_limit(self, limit: int | None) -> None:
+        self.both(lambda store: store.set_limit("at-once", None, {"limit": limit}))
+
+    @rule(news=st.sampled_from([*News]))
+    def hear_of_a_provider(self, news: News) -> None:
+        self.both(lambda store: store.provider_news("gmail", news, model.BREAKER, queue=QUEUES[0]))
+        self.both(lambda store: store.provider_states(["gmail"]))
+
+    @rule()
+    def ask_for_limits(self) -> None:
+        self.both(lambda store: store.limit_states(model.LIMIT_RULES))
 
     # Producers
 
@@ -293,6 +325,29 @@ class BothStores(RuleBasedStateMachine):
         if verb == "retry_dead":
             more = (None if ago is None else self.clock.now - ago,)
         self.both(lambda store: getattr(store, verb)(self.ids(picks), *more))
+
+    @rule(
+        owner=model.owners,
+        name=st.sampled_from(["a", "b"]),
+        outcome=st.sampled_from([b"1", b"2"]),
+        lasting=st.booleans(),
+        number=st.integers(0, 3),
+    )
+    def note(self, owner: str, name: str, outcome: bytes, lasting: bool, number: int) -> None:
+        """What runs, and what ran before, saves steps and logs lines."""
+        late = [(job.id, job.token) for who, job in self.deliveries[-3:] if who == owner]
+        held = self.both(lambda store: sorted(store.owned(owner).items()))[:2]
+        for job_id, token in [*held, *late]:
+            self.both(lambda s, j=job_id, t=token: s.save_step(owner, j, t, name, outcome, lasting=lasting))
+            chunk = LogChunk(job_id, token, 1, number, 1, outcome * 30_000)
+            self.both(lambda store, chunk=chunk: store.add_log(owner, [chunk]))
+            self.both(lambda store, j=job_id: (list(store.steps(j).items()), store.logs(j)))
+
+    @rule(picks=model.picks)
+    def begin_anew(self, picks: Sequence[int]) -> None:
+        self.both(lambda store: store.retry_dead(self.ids(picks), from_start=True))
+        for job_id in self.ids(picks):
+            self.both(lambda store, j=job_id: list(store.steps(j).items()))
 
     @rule(owner=model.owners, outcome=model.ends)
     def cancel_what_runs(self, owner: str, outcome: Outcome) -> None:

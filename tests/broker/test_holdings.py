@@ -220,3 +220,27 @@ class TestShards:
         held.take_verdicts(9, "two")
         held.sent("two")
         assert (self.ask(held, "two"), self.ask(held, "one")) == (0, 4), "only the suspect's shard may ask"
+
+    def test_a_shard_that_wants_it_empty_and_does_not_answer_keeps_it_from_no_other(self) -> None:
+        held = self.two(threads=4)
+        held.receive([], time.monotonic(), "one", suspect=True)
+        assert (self.ask(held, "two"), self.ask(held, "one")) == (0, 4)
+        held.not_received("one")
+        assert self.ask(held, "two") > 0
+
+    def test_while_the_outcome_of_a_suspect_cannot_be_stored_the_other_shards_go_on(self) -> None:
+        held = self.two(threads=4)
+        (suspect,) = proxies("suspect", queue="a")
+        suspect.job = suspect.job._replace(lost_leases=1)
+        assert held.receive([suspect], 0.0, "one") == [suspect]
+        held.not_received("one")
+        assert self.ask(held, "two") == 0, "it runs"
+        held.finish(suspect, done(suspect), 0.0)
+        held.take_verdicts(9, "one")
+        held.not_sent("one")
+        assert self.ask(held, "one") == 0
+        assert self.ask(held, "two") > 0
+        assert held.receive(proxies("other", queue="b"), 0.0, "two") != [], "and start what they bring"
+        assert held.take_verdicts(9, "one") == [done(suspect)]
+        held.sent("one")
+        assert self.ask(held, "one") > 0

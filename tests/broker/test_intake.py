@@ -4,7 +4,13 @@ import pytest
 
 from broker.codec import Codec
 from broker.proxy import JobProxy
-from broker.worker.intake import ASK_EVERY_S, UNKNOWN_ACTOR_DELAY_MS, UNKNOWN_ACTOR_S, Intake
+from broker.worker.intake import (
+    ASK_EVERY_S,
+    MOST_STRANGERS,
+    UNKNOWN_ACTOR_DELAY_MS,
+    UNKNOWN_ACTOR_S,
+    Intake,
+)
 from jobs.errors import StoreUnavailable
 from jobs.model import FetchedJob, Outcome, Verdict, WorkerInfo
 from jobs.rules import QueueRules
@@ -157,3 +163,15 @@ def test_the_registry_is_asked_once_in_ten_seconds(
     for number in range(50):
         intake(a_job("new", job_id=str(number)))
     assert registry.asked == 2
+
+
+def test_a_minute_after_the_last_that_knew_the_actor_all_its_jobs_are_dead(
+    intake: Intake, registry: Registry, now: list[float]
+) -> None:
+    """Also those that this process meets for the first time, and when there are more than it remembers."""
+    intake(a_job("new"))
+    now[0] += UNKNOWN_ACTOR_S
+    for number in range(MOST_STRANGERS + 10):
+        intake(a_job("new", job_id=str(number)))
+    assert outcome(intake(a_job("new", job_id="next"))) == DEAD
+    assert outcome(intake(a_job("newer"))) == LATER, "of an actor that was not met before"

@@ -145,7 +145,7 @@ def test_options_of_ours_and_of_dramatiqs_parts_are_known() -> None:
         ("tenant", "there is no option 'tenant'; did you mean 'tenant_id'?"),
         ("eta", "eta is not used here; give delay or run_at."),
         ("max_retries", "max_retries is not used here; give attempts."),
-        ("xyz", "there is no option 'xyz'; there are attempts, backoff, gate, job_id, "),
+        ("xyz", "there is no option 'xyz'; there are attempts, backoff, deadline, expires, gate, "),
     ],
 )
 def test_an_option_that_nothing_reads_is_refused_with_what_to_give_instead(name: str, words: str) -> None:

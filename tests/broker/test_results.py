@@ -52,3 +52,19 @@ def test_the_errors_do_not_say_what_the_job_was_given() -> None:
         with pytest.raises((ResultMissing, ResultTimeout), match=r"^Job one of add has no result") as raised:
             JobResults(MemoryStore).get_result(message(), block=block, timeout=1)
         assert "hunter2" not in str(raised.value)
+
+
+def test_a_long_wait_looks_seldom() -> None:
+    class Counting(MemoryStore):
+        looks = 0
+
+        def get(self, job_id: str) -> Job | None:
+            self.looks += 1
+            return super().get(job_id)
+
+    store = Counting()
+    store.enqueue([NewJob("one", "q", "add", b"[]")])
+    with pytest.raises(ResultTimeout):
+        JobResults(lambda: store).get_result(message(), block=True, timeout=1_000)
+    # Each 10 ms up to a tenth of a second, then each time a tenth longer; every 20 ms would be 50.
+    assert 10 < store.looks < 45

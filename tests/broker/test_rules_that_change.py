@@ -6,7 +6,7 @@ import pytest
 
 from broker.redis.redis_store import RedisStore
 from jobs.errors import StoreUnavailable
-from jobs.model import Scope
+from jobs.model import Retention, Scope
 from jobs.rules import Rate
 from tests.contract.steps import QUEUE, a_job, fetch, rules
 
@@ -33,6 +33,24 @@ def test_the_next_process_finishes_what_one_that_died_began(
     rules(store)
 
     assert len(fetch(store).jobs) == 3
+
+
+def test_and_so_does_a_clean_up_while_all_processes_run(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules(store, lane_rate=Rate(1, DAY_MS))
+    store.enqueue([a_job(lane=f"t{n}") for n in range(3) for _ in range(2)])
+    assert (len(fetch(store).jobs), len(fetch(store).jobs)) == (3, 0)
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "_rouse", dies)
+        with pytest.raises(StoreUnavailable):
+            store.adjust(Scope(QUEUE), {"lane_rate": 0})
+    store.trim({QUEUE: Retention()})
+    assert len(fetch(store).jobs) == 3
+    roused: list[str] = []
+    monkeypatch.setattr(store, "_rouse", roused.extend)
+    store.trim({QUEUE: Retention()})
+    assert roused == [], "it is done"
 
 
 def dies(*_: object) -> None:

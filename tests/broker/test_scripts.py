@@ -13,9 +13,11 @@ from broker.redis.keys import PERMANENT
 from broker.redis.redis_store import RedisStore
 from broker.redis.scripts import FLAGS, HEADER_FIELDS, LUA, Script, all_scripts, load_script
 from jobs.errors import StoreUnavailable
+from jobs.limits import Algorithm, BreakerTerms, By, LimitRule, News, Terms, Want, key_of
 from jobs.model import (
     Cancelled,
     FetchRequest,
+    LogChunk,
     NewJob,
     Outcome,
     Retention,
@@ -89,16 +91,21 @@ def test_scripts_that_only_read_say_so() -> None:
     readers = [name for name, script in SCRIPTS.items() if script.when_full == "reads"]
     assert sorted(readers) == [
         "ages",
+        "cached",
         "get",
         "lane_names",
         "lanes",
+        "limit_states",
         "list",
         "list_active",
+        "logs",
         "owned",
+        "provider_states",
         "scan",
         "scan_active",
         "standing",
         "stats",
+        "steps",
     ]
     for name in readers:
         assert SCRIPTS[name].source(flags=True).startswith(FLAGS["reads"])
@@ -187,16 +194,33 @@ def every_verb(store: RedisStore) -> None:
     store.enqueue([NewJob(str(n), QUEUE, "report", b"{}") for n in range(4)])
     first, second = store.fetch(FetchRequest("w", "t1", 2, {QUEUE: 2})).jobs
     store.report_progress("w", {first.id: (first.token, b"{}")})
+    assert store.save_step("w", first.id, first.token, "fetched", b"{}")
+    assert store.steps(first.id) == {"fetched": b"{}"}
+    store.add_log("w", [LogChunk(first.id, first.token, 1, 0, 1, b"{}")])
+    assert len(store.logs(first.id)) == 1
     store.settle("w", [Verdict(first.id, first.token, Outcome.COMPLETED)])
     store.settle_and_fetch(
         [Verdict(second.id, second.token, Outcome.FAILED, dead_letter="dead-letter")],
         FetchRequest("w", "t2", 1, {QUEUE: 1}),
     )
     assert store.owned("w") == {"2": 1}
+    assert store.cached(QUEUE, "key") is None
+    assert store.clear_cache("key") == 0
+    assert store.open_group("group", 1, 1)
+    assert store.arrive("group", first.id)
     store.renew("w", 15_000)
     store.reclaim(3)
-    store.leave("w")
     store.offer([QUEUE])
+    store.replace_payload("3", b"{}", b"[]")
+    want = Want(key_of("mail", "acme"), "mail", Algorithm.CONCURRENCY, Terms(1), tenant="acme")
+    assert store.acquire("w", "2", 1, [want], queue=QUEUE, request=1).granted
+    store.give_back("2", 1, 1, queue=QUEUE)
+    store.leave("w")
+    store.set_limit("mail", "acme", {"limit": 2})
+    rule = LimitRule("mail", By.TENANT, Algorithm.CONCURRENCY, Terms(1))
+    assert [state.left for state in store.limit_states([rule])] == [2]
+    store.provider_news("gmail", News.FAILED, BreakerTerms(), queue=QUEUE)
+    assert [state.state for state in store.provider_states(["gmail"])] == ["closed"]
     store.configure({QUEUE: QueueRules()}, {"acme": 2.0})
     store.adjust(Scope(QUEUE), {"cap": 4})
     store.rest(Scope(QUEUE, "acme"), 1_000, "because")

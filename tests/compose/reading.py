@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "compose"
-FILLED_IN = {"REDIS_PASSWORD": "ab12", "POSTGRES_PASSWORD": "cd34"}
+FILLED_IN = {"REDIS_PASSWORD": "ab12", "POSTGRES_PASSWORD": "cd34", "FLEET_KEY": "ef56" * 16}
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*)|:\?[^}]*)\}")
 
 

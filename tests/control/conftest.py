@@ -20,6 +20,7 @@ from jobs.memory import MemoryStore
 from jobs.store import JobStore
 from tests.control.board import small_app
 from tests.control.serving import serving
+from tests.sealed import KEY_VARIABLE
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def env(tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def joined(env: dict[str, str], redis_url: str, namespace: str) -> dict[str, str]:
     """The same with a real Redis."""
-    return {**env, "REDIS_URL": redis_url, "CALLBOARD_REDIS__NAMESPACE": namespace}
+    return {**env, "REDIS_URL": redis_url, "CALLBOARD_REDIS__NAMESPACE": namespace, **KEY_VARIABLE}
 
 
 @pytest.fixture
@@ -136,6 +137,8 @@ def reached(
 @contextmanager
 def under_the_commands(store: JobStore, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(platform.broker, "store", store)
+    # What tests put there is not signed, and what a machine has as keys is no business of theirs.
+    monkeypatch.setattr(platform.broker.codec, "seal", None)
     monkeypatch.setattr(platform, "settings", platform.settings.model_copy(update={"home": home}))
     monkeypatch.setattr(platform, "_engine", None)
     yield

@@ -94,6 +94,7 @@ def test_an_unknown_queue_names_the_nearest(api):
 
     assert response.status_code == 404
     assert "did you mean email-sync" in error_of(response).message
+    assert error_of(response).message.endswith("; an actor added since the API started needs a restart of it")
 
 
 def test_an_actor_that_is_not_installed_is_404(api):

@@ -11,12 +11,13 @@ from jobs.model import FetchRequest, NewJob, Outcome
 from jobs.states import JobState
 from tests.control.board import work
 from tests.control.running import callboard, refused
+from tests.sealed import signed
 
 QUEUE = "email-sync"
 
 
 def put(store, *ids, **options):
-    store.enqueue([NewJob(job_id, QUEUE, "email_sync", b"", **options) for job_id in ids])
+    store.enqueue([signed(NewJob(job_id, QUEUE, "email_sync", b"", **options)) for job_id in ids])
 
 
 def fail(store, *ids, error="LoginRefused", **options):

@@ -233,6 +233,7 @@ def test_progress_is_what_the_job_reported(jobs, store):
         "message": "fetching",
         "done": 4,
         "total": 10,
+        "milestones": [],
     }
 
 

@@ -146,3 +146,11 @@ def test_a_taken_port_is_told_before_anything_starts(tmp_path):
         with pytest.raises(AddressTaken, match=f"cannot listen on 127.0.0.1:{port} .*CALLBOARD_API__PORT"):
             run(app, 1)
     assert not (tmp_path / "redis").exists()
+
+
+def test_a_server_of_ones_own_that_is_away_is_told_with_both_ways_out(up_env, closed_port):
+    refusal = callboard({**up_env, "REDIS_URL": f"redis://127.0.0.1:{closed_port}"}, "up")
+
+    assert refusal.returncode == 1
+    assert "start it, or unset REDIS_URL." in refusal.stderr
+    assert "make up" not in refusal.stderr

@@ -95,6 +95,17 @@ def test_an_id_used_anew_after_the_store_forgot_it_gets_its_own_rows(
     assert reader.count_executions(job_id="daily") == 2
 
 
+def test_a_cancel_between_two_runs_has_a_row_beside_that_of_the_run(
+    writer: AuditWriter, reader: AuditReader
+) -> None:
+    writer.write([an_event(token=1, outcome=Outcome.RETRY, state=JobState.DELAYED)])
+    writer.write([an_event(token=1, attempt=0, outcome=Outcome.CANCELLED, state=JobState.CANCELLED)])
+    assert {(row.attempt, row.outcome) for row in reader.attempts("job-1")} == {
+        (1, "retry"),
+        (0, "cancelled"),
+    }
+
+
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_every_outcome_but_a_hand_back_gives_a_row(engine: Engine, outcome: Outcome) -> None:
     AuditWriter(engine).write([an_event(outcome=outcome, state=JobState.WAITING)])

@@ -25,7 +25,8 @@ def test_the_demo_ends_by_itself_and_its_books_balance(tmp_path: Path) -> None:
     assert demo.returncode == 0, demo.stderr
     assert re.search(r"(\d+) attempts, \1 audit rows: equal", demo.stdout)
     assert "is killed with SIGKILL" in demo.stdout.replace("\n", " ")
-    assert "Dead letters: webhook refused." in demo.stdout
+    assert re.search(r"Dead letter: webhook refused, because \w+: .", demo.stdout)
+    assert "callboard jobs retry ID" in demo.stdout
     formats = {path.suffix for path in (tmp_path / "home").glob("demo/*/reports/*")}
     assert formats == {".pdf", ".xlsx", ".csv"}
 

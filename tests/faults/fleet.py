@@ -22,6 +22,7 @@ from jobs.states import JobState
 from tests.broker.census import check_census
 from tests.faults.ledger import Balance, Row, Run, Writer, read_audit, read_ledger, runs_in, settle_accounts
 from tests.faults.worker import WorkerUnderTest
+from tests.sealed import give_keys, signed
 from tests.waiting import eventually
 
 CHECKOUT = Path(__file__).parents[2]
@@ -36,6 +37,7 @@ class Fleet:
         self._address = address
         self._engine = engine
         self._ledger = Writer(home)
+        give_keys(home)
         self._commands: list[subprocess.Popen[bytes]] = []
 
     # Processes
@@ -142,13 +144,15 @@ class Fleet:
     ) -> list[str]:
         """One job for each number; its id is actor-number."""
         jobs = [
-            NewJob(
-                f"{actor}-{n}",
-                queue or actor,
-                actor,
-                orjson.dumps([[], {"n": n, **arguments}, {}, 0]),
-                delay_ms=delay_ms,
-                max_attempts=attempts,
+            signed(
+                NewJob(
+                    f"{actor}-{n}",
+                    queue or actor,
+                    actor,
+                    orjson.dumps([[], {"n": n, **arguments}, {}, 0]),
+                    delay_ms=delay_ms,
+                    max_attempts=attempts,
+                )
             )
             for n in numbers
         ]

@@ -148,7 +148,11 @@ def settle_accounts(
     balance.lost = sorted(accepted - removed - jobs.keys())
     balance.stuck = sorted(i for i, job in jobs.items() if not job.state.settled)
     of_job: dict[str, dict[int, Row]] = defaultdict(dict)
-    for row in rows:
+    before_a_start: dict[str, Row] = {}  # the last cancel of a job that had not started, or not again
+    for row in sorted(rows, key=lambda row: row.token):
+        if row.attempt == 0 and row.outcome == "cancelled":
+            before_a_start[row.job_id] = row
+            continue
         if row.token in of_job[row.job_id]:
             balance.wrong.append(f"{row.job_id}: two rows for delivery {row.token}")
         of_job[row.job_id][row.token] = row
@@ -156,7 +160,9 @@ def settle_accounts(
     for run in sorted(runs_in(lines), key=lambda run: (run.token, run.start)):
         runs_of[run.job_id].append(run)
     for job_id in sorted(jobs.keys() | runs_of.keys() - removed):
-        _check_job(job_id, jobs.get(job_id), runs_of[job_id], of_job[job_id], balance)
+        _check_job(
+            job_id, jobs.get(job_id), runs_of[job_id], of_job[job_id], before_a_start.get(job_id), balance
+        )
     for row in rows:
         if row.outcome == "lost":
             balance.leases_lost += 1
@@ -166,7 +172,14 @@ def settle_accounts(
     return balance
 
 
-def _check_job(job_id: str, job: Job | None, runs: list[Run], rows: dict[int, Row], balance: Balance) -> None:
+def _check_job(
+    job_id: str,
+    job: Job | None,
+    runs: list[Run],
+    rows: dict[int, Row],
+    cancelled: Row | None,
+    balance: Balance,
+) -> None:
     def wrong(what: str) -> None:
         balance.wrong.append(f"{job_id}: {what}")
 
@@ -192,7 +205,7 @@ def _check_job(job_id: str, job: Job | None, runs: list[Run], rows: dict[int, Ro
             wrong(f"delivery {later.token} began before {run.token} had ended, and no lease was lost")
     if job.attempts > job.max_attempts:
         wrong(f"{job.attempts} attempts of {job.max_attempts}")
-    spent = [row for row in rows.values() if row.token and row.outcome != "interrupted"]
+    spent = [row for row in rows.values() if row.outcome != "interrupted"]
     if job.state.settled and len(spent) != job.attempts:
         wrong(f"{job.attempts} attempts and {len(spent)} rows: {sorted(row.outcome for row in spent)}")
     if job.state is JobState.COMPLETED:
@@ -200,7 +213,9 @@ def _check_job(job_id: str, job: Job | None, runs: list[Run], rows: dict[int, Ro
         ended = [run.token for run in runs if run.word == "ended"]
         if len(done) != 1 or done[0] not in ended:
             wrong(f"completed by deliveries {done}, and the actor ended in {ended}")
-    last = rows.get(0) or (rows[max(rows)] if rows else None)  # 0: it was cancelled between two runs
+    last = rows[max(rows)] if rows else None
+    if cancelled is not None and (last is None or cancelled.token >= last.token):
+        last = cancelled
     if job.state.settled and last is not None and last.state != job.state:
         wrong(f"is {job.state}, and its last row says {last.state}")
 

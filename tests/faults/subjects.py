@@ -142,6 +142,22 @@ def work(n: int, ms: int = 0, fails: int = 0, holds: int = 0) -> None:
             raise ConnectionError("the test wants it")
 
 
+@actor(queue="chained", on_success="after_chained")
+def chained(n: int) -> int:
+    with noted():
+        return n
+
+
+@actor(queue="after")
+def after_chained(message: dict[str, Any], result: int) -> int:
+    return result
+
+
+@actor(queue="after")
+def next_in_line(result: int) -> int:
+    return result
+
+
 if told["release"] == "newcomer":
 
     @actor(queue="quick")

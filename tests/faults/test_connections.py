@@ -12,6 +12,7 @@ from jobs.errors import StoreUnavailable
 from jobs.model import NewJob
 from tests.faults.fleet import Fleet
 from tests.proxy import Mode, TcpProxy
+from tests.sealed import signed
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.faults
@@ -43,7 +44,7 @@ def test_a_producer_whose_reply_was_lost_has_sent_one_job(fleet: Fleet, proxy: T
     store = RedisStore(lambda: RedisAddress(fleet.url(proxy.port)), fleet.store.keys.namespace)
     store.ping()
     lost = proxy.lose_reply_to(sha_of("enqueue"))
-    job = NewJob("quick-1", "quick", "quick", b'[[],{"n":1},{},0]')
+    job = signed(NewJob("quick-1", "quick", "quick", b'[[],{"n":1},{},0]'))
     assert [accepted.id for accepted in store.enqueue([job])] == ["quick-1"]
     assert lost.is_set()
     proxy.mode = Mode.DROP_REPLIES

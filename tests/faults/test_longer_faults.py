@@ -20,6 +20,7 @@ from tests.faults.chaos import Chaos
 from tests.faults.fleet import Fleet
 from tests.faults.ledger import Balance
 from tests.proxy import Mode, TcpProxy
+from tests.sealed import signed
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.faults
@@ -70,7 +71,8 @@ def test_five_seconds_without_packets_end_in_a_clear_error_and_in_full_service_a
     proxy.mode = Mode.BLACKHOLE
     with ThreadPoolExecutor(1) as pool:
         since = time.monotonic()
-        sending = pool.submit(producer.enqueue, [NewJob("quick-1", "quick", "quick", b'[[],{"n":1},{},0]')])
+        job = signed(NewJob("quick-1", "quick", "quick", b'[[],{"n":1},{},0]'))
+        sending = pool.submit(producer.enqueue, [job])
         with pytest.raises(StoreUnavailable, match="cannot be reached"):
             sending.result()
         assert time.monotonic() - since < 6.0

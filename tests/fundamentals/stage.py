@@ -14,6 +14,7 @@ from database.engine import make_engine
 from database.migrations import migrate
 from jobs.memory import MemoryStore
 from settings import Settings
+from tests.sealed import give_keys
 
 StartWorker = Callable[[], dramatiq.Worker]
 
@@ -31,6 +32,7 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def home(tmp_path: Path, empty_database: Path) -> Path:
     shutil.copy(empty_database, tmp_path)
+    give_keys(tmp_path)
     return tmp_path
 
 

@@ -48,7 +48,7 @@ def test_a_failure_leaves_type_redacted_message_and_a_stack_without_values(jobs:
     detail = AttemptDetail.from_bytes(event.detail)
 
     assert event.lane == "acme"
-    assert (detail.user_id, detail.error_type, detail.error_code) == ("ada", "ValueError", "permanent")
+    assert (detail.user_id, detail.error_type, detail.error_code) == ("ada", "ValueError", "exhausted")
     assert detail.error_message == detail.reason == "card [argument] of [argument] was declined"
     last = detail.stack.splitlines()[-1]
     assert last.startswith(__file__ + ":")
@@ -87,7 +87,7 @@ def test_only_the_attempt_that_was_the_last_has_a_reason(jobs: FakeJobs) -> None
     jobs.run_all()
     first, last = details(jobs)
     assert (first.error_code, first.reason) == ("retryable", "")
-    assert (last.error_code, last.reason) == ("permanent", "no route")
+    assert (last.error_code, last.reason) == ("exhausted", "no route")
     assert first.fingerprint == last.fingerprint
 
 

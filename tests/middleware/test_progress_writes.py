@@ -6,17 +6,20 @@ from collections.abc import Mapping
 
 import orjson
 import pytest
+import redis
 
 from actors.composition import App
 from actors.declare import actor
 from broker.codec import Codec
 from broker.redis.redis_store import RedisStore
 from broker.testing import FakeJobs
+from control.service.reading import progress_view
 from jobs.errors import StoreUnavailable
 from jobs.model import FetchRequest, Job, NewJob
 from jobs.states import JobState
 from middleware.current import running
-from middleware.progress import WRITE_EVERY_S, Progress, progress
+from middleware.progress import WRITE_EVERY_S, Progress, milestone, progress
+from tests.broker.workers import state_of
 from tests.fundamentals.stage import StartWorker
 from tests.middleware.steps import job_of
 from tests.waiting import eventually
@@ -186,3 +189,61 @@ def test_a_message_is_cut_and_what_json_cannot_hold_is_replaced(jobs: FakeJobs) 
 def test_a_total_must_be_above_0(total: float) -> None:
     with pytest.raises(ValueError, match="total must be above 0"):
         progress(1, total)
+
+
+def test_milestones_are_kept_though_they_come_too_quickly_to_be_seen(jobs: FakeJobs) -> None:
+    @actor
+    def quick() -> None:
+        for percent in (5, 10, 20, 40, 95):
+            milestone(percent, f"at {percent}")
+        progress(97.5)
+        milestone(100, "done")
+
+    message = quick.send()
+    jobs.run_all()
+    told = orjson.loads(job_of(jobs, message).progress or b"")
+    assert [percent for percent, _ in told["milestones"]] == [5, 10, 20, 40, 95, 100]
+    assert told["message"] == "done"
+    view = progress_view(job_of(jobs, message))
+    assert [passed.percent for passed in view.milestones] == [5, 10, 20, 40, 95, 100]
+
+
+def test_a_run_keeps_its_latest_milestones(jobs: FakeJobs) -> None:
+    @actor
+    def many() -> None:
+        for n in range(100):
+            milestone(n)
+
+    message = many.send()
+    jobs.run_all()
+    told = orjson.loads(job_of(jobs, message).progress or b"")
+    assert [percent for percent, _ in told["milestones"]] == list(range(80, 100))
+
+
+def test_a_million_calls_cost_the_server_a_handful_of_commands_a_second(
+    real_app: App, running_worker: StartWorker
+) -> None:
+    took = list[float]()
+
+    @actor
+    def long() -> None:
+        started = time.monotonic()
+        for done in range(1_000_000):
+            progress(done, 1_000_000)
+        took.append(time.monotonic() - started)
+
+    def written() -> int:
+        with redis.Redis.from_url(real_app.redis_address().url) as client:
+            stats: dict[str, dict[str, int]] = client.info("commandstats")
+        return stats.get("cmdstat_evalsha", {}).get("calls", 0)
+
+    running_worker()
+    before = written()
+    message = long.send()
+    eventually(lambda: state_of(real_app.store, message.message_id) is JobState.COMPLETED, 60, every=1)
+    (seconds,) = took
+    # Ten writes of progress a second, and what a worker asks anyway.
+    assert written() - before < 15 * (seconds + 1) + 30
+    job = real_app.store.get(message.message_id)
+    assert job is not None
+    assert orjson.loads(job.progress or b"")["done"] == 999_999

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import dramatiq
 import pytest
 from dramatiq import pipeline
+from dramatiq.middleware import CurrentMessage
 from pydantic import Field
 
 from actors.composition import App
@@ -519,13 +520,89 @@ def test_the_registry_is_asked_seldom(no_waiting: None, monkeypatch: pytest.Monk
         def __init__(self, message_id: str) -> None:
             self.message_id = message_id
 
-    monkeypatch.setattr(releases, "MOST_MET", 50)
     workers = NewerWorkers(lambda: asked.append(1) or [])  # type: ignore[func-returns-value]
     for number in range(200):
         one: Any = Job(str(number))
         workers.may_come(one, 2)
     assert len(asked) == 1
-    assert len(workers._met) <= 51, "what it remembers stays bounded"
+
+
+class Clock:
+    """Jobs of release 2 as a worker of an older one meets them, at times of the test's own."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1_000.0
+        self.there: list[WorkerInfo] = [A_WORKER]
+        monkeypatch.setattr("middleware.releases.time.monotonic", lambda: self.now)
+        self.newer = NewerWorkers(lambda: self.there)
+
+    def may_come(self, message_id: str = "j", queue: str = "sync", release: int = 2) -> bool:
+        class Job:
+            owner, queue_name = "test", queue
+
+        job: Any = Job()
+        job.message_id = message_id
+        return self.newer.may_come(job, release)
+
+
+def test_after_a_rollback_each_of_many_jobs_runs_a_minute_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than are remembered one by one, and none of them met twice by the same process."""
+    clock = Clock(monkeypatch)
+    assert clock.may_come("last seen")
+    clock.there = []
+    clock.now += releases.NEWER_S + releases.ASK_EVERY_S
+    assert not any(clock.may_come(f"job-{number}") for number in range(releases.MOST_MET + 10))
+
+
+def test_a_newer_worker_that_restarts_late_in_a_deploy_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    for _ in range(40):  # two minutes
+        assert clock.may_come()
+        clock.now += 3.0
+    clock.there = []
+    for _ in range(15):
+        assert clock.may_come(), "a restart takes under a minute"
+        clock.now += 3.0
+    clock.there = [A_WORKER]
+    clock.now += 10.0
+    assert clock.may_come()
+    clock.there = []
+    clock.now += 59.0
+    assert clock.may_come()
+
+
+def test_what_it_remembers_of_newer_releases_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(releases, "MOST_MET", 50)
+    clock = Clock(monkeypatch)
+    for number in range(200):
+        clock.may_come(release=number + 2)
+    assert len(clock.newer._met) == 50
+
+
+def test_an_actor_that_sends_its_lifted_message_on_is_not_lifted_twice(fleet: Fleet) -> None:
+    old = fleet(1)
+
+    @actor(queue="pay", actor_name="pay")
+    def in_euros(amount: int) -> None: ...
+
+    with fake(old.broker) as sent:
+        in_euros.send(7)
+    new = fleet(2)
+    seen: list[int] = []
+
+    @actor(queue="pay", actor_name="pay", version=2, upcasts={1: lambda amount: {"amount": amount * 100}})
+    def in_cents(amount: int) -> None:
+        seen.append(amount)
+        mine = CurrentMessage.get_current_message()
+        if len(seen) == 1 and mine is not None:
+            new.broker.enqueue(mine.copy(message_id="again"))
+
+    with fake(new.broker):
+        jobs = hand_over(sent, new)
+        new.broker.store = sent.store
+        jobs.run_all()
+        jobs.run_all()
+    assert seen == [700, 700]
 
 
 def test_two_releases_on_the_real_server_each_take_their_own(

@@ -7,21 +7,26 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.control.running import Running, running
+from tests.sealed import KEY_VARIABLE
 
 FOREIGN = ("REDIS", "DATABASE", "CALLBOARD", "WORKER", "QUEUE", "SENTRY", "OTEL", "NODE_")
 
 
 @contextmanager
-def planted_worker(redis_url: str, namespace: str, home: Path, **environment: str) -> Iterator[Running]:
+def planted_worker(
+    redis_url: str, namespace: str, home: Path, *, actors: str = "planted", **environment: str
+) -> Iterator[Running]:
+    """It serves the actors of this module of `tests.middleware`."""
     clean = {name: "" for name in os.environ if name.startswith(FOREIGN)}
     env = clean | {
+        **KEY_VARIABLE,
         "REDIS_URL": redis_url,
         "CALLBOARD_REDIS__NAMESPACE": namespace,
         "CALLBOARD_HOME": str(home),
         "OTEL_BSP_SCHEDULE_DELAY": "100",
         **environment,
     }
-    argv = [sys.executable, "-m", "dramatiq", "tests.middleware.planted", "-p", "1", "-t", "2"]
+    argv = [sys.executable, "-m", "dramatiq", f"tests.middleware.{actors}", "-p", "1", "-t", "2"]
     with running(argv, env) as worker:
         worker.line_with("is ready for action")
         yield worker

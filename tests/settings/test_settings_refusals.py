@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from settings import Settings, SettingsError, check_queues, load_settings
+from settings import Settings, SettingsError, check_queues, describe, load_settings
 
 TYPOS = [
     ("apy = 1", "Unknown key apy in callboard.toml: did you mean api?"),
@@ -137,14 +137,40 @@ def test_a_wrong_variable_is_named_as_the_source(refused):
     )
 
 
-def test_encryption_is_refused_while_nothing_seals_payloads(refused, load):
-    sentence = "must stay unset, because payloads cannot be encrypted yet"
-    assert sentence in refused("queues.email-sync.encryption = true")
-    assert refused("queue_defaults.encryption = true").startswith("queue_defaults.encryption")
-    assert "CALLBOARD_QUEUES__EMAIL_SYNC__ENCRYPTION" in refused(
-        CALLBOARD_QUEUES__EMAIL_SYNC__ENCRYPTION="true"
-    )
+def test_encryption_is_on_off_or_left_to_the_marks_of_parameters(load):
+    assert load("queues.email-sync.encryption = true").policy("email-sync").encryption is True
     assert load("queue_defaults.encryption = false").policy("email-sync").encryption is False
+    assert load("").policy("email-sync").encryption is None
+
+
+A_KEY = "cbk_" + "A" * 43
+
+
+def test_keys_come_from_the_file_or_the_environment_and_are_never_shown(load):
+    settings = load(CALLBOARD_KEYS__RING__1=A_KEY, CALLBOARD_KEYS__RING__2="ab" * 32)
+
+    assert sorted(settings.keys.ring) == ["1", "2"]
+    assert A_KEY not in repr(settings)
+    assert A_KEY not in str(describe(settings))
+
+
+@pytest.mark.parametrize(
+    ("toml", "sentence"),
+    [
+        ('keys.ring.1 = "short"', "as `callboard keys new` makes them"),
+        (f'keys.ring.0 = "{A_KEY}"', "whole numbers from 1 to 65535"),
+        (f'keys.ring.first = "{A_KEY}"', "whole numbers from 1 to 65535"),
+        (f'keys.current = 2\nkeys.ring.1 = "{A_KEY}"', "must have key 2 in ring"),
+        ("keys.current = 1", "must have a ring"),
+        (f'keys.file = "k.json"\nkeys.ring.1 = "{A_KEY}"', "ring or file, not both"),
+    ],
+)
+def test_keys_that_cannot_be_used_are_refused_without_being_quoted(refused, toml, sentence):
+    said = refused(toml)
+
+    assert sentence in said
+    assert "short" not in said
+    assert A_KEY not in said
 
 
 @pytest.mark.parametrize("key", ["connect_timeout_ms", "command_timeout_ms"])

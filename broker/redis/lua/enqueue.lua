@@ -1,10 +1,10 @@
 -- PURPOSE: Accept jobs in order. An id that is there, or is remembered, is not added again; nor is a held unique name.
--- KEYS: jobs, meta, outcomes, progress, waiting, apart, lines, order, clocks, gates, ready, timers, rests, policies, unique, delayed, clock, markers, running, tally, totals, expiries, events, backlog, wake...
+-- KEYS: jobs, meta, outcomes, progress, steps, logs, waiting, apart, lines, order, clocks, gates, ready, timers, rests, policies, unique, delayed, clock, markers, running, tally, totals, expiries, events, backlog, wake...
 -- ARGV: events_cap, job...
 -- RETURNS: for each job 1 (created), 0 (the id was there), the id that holds its unique name, or an id in brackets that made way for it
 -- EVENTS: none; a job has no event before its first attempt
 -- OOM: refused
--- INCLUDE: clock, record, places, counts, lines, standing, unique, removal, replace
+-- INCLUDE: clock, record, places, counts, lines, standing, unique, notes, removal, replace
 -- A job is three arguments: id, packed description, payload. The description holds queue, actor, lane, gate,
 -- priority, attempts, dead-letter queue (or empty for the default), unique name, mode and ttl, memory of the
 -- id, delay, run at (or -1) and the number of its queue's wake key.

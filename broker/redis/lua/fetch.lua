@@ -16,8 +16,8 @@ ring_timers()
 redis.call('ZADD', leases, now + tonumber(lease_ms), owner)
 redis.call('HSET', workers, '', now)
 
-local last = redis.call('HGET', requests, owner)
-last = last and cmsgpack.unpack(last) or { '', {}, {} }
+local last = list_in(redis.call('HGET', requests, owner))
+last = last and last[3] and last or { '', {}, {} }
 local passed, candidates = last[3], {}
 local left, extra = tonumber(credits), 0
 local alone = false -- nothing more will be started here for a while
@@ -54,15 +54,14 @@ end
 local function give_suspect(found)
   local id = id_of(found.member)
   local creation, record = redis.call('HGET', jobs, id), load_record(id)
-  if record and creation then
-    redis.call('ZREM', apart, found.member)
-    count_job(record, 'apart', -1)
-    local rules = rules_of(found.queue)
-    local _, logged = queue_allows(found.queue, rules)
-    give(record, id, creation, 0, rules.share or '', logged)
-  else
-    set_aside_apart(found.member)
+  if not record or not creation then return set_aside_apart(found.member) end
+  if stands_rightly(record, id) then
+    local share, rates = rules_of(found.queue).share or '', rates_of(record)
+    if not pcall(give, record, id, creation, 0, share, rates) then return set_aside_apart(found.member) end
   end
+  -- Last: what fails before leaves it where it is.
+  redis.call('ZREM', apart, found.member)
+  count_job(record, 'apart', -1)
 end
 
 local function somebody_idle()
@@ -137,11 +136,12 @@ end
 local function fetch_new()
   if left > 0 and redis.call('ZCARD', apart) > 0 then
     local fine, suspect = tried('suspects cannot be looked at', tend_suspects)
-    if fine and suspect then
+    if fine and suspect == true then reply[4] = 1 end
+    if fine and suspect and (suspect == true or tried('a suspect cannot be given', give_suspect, suspect)) then
       alone = true
-      if suspect == true then reply[4] = 1 else give_suspect(suspect) end
       return
     end
+    if fine and suspect then drop_turn_alone(owner) end
   end
   if tonumber(ahead) > 0 and not somebody_idle() then
     extra = tonumber(ahead)
@@ -204,8 +204,7 @@ if next_at then reply[2] = next_at end
 
 -- One process watches the timers, so that not the whole fleet wakes at once; the others trust it for a while.
 local function share_the_watch()
-  local watch = redis.call('HGET', turns, WATCH)
-  watch = watch and cmsgpack.unpack(watch) or { '', 0, 0 }
+  local watch = who_watches()
   if tonumber(credits) > #given and not alone then
     if watch[WATCH_NOT] == owner and watch[WATCH_NOT_UNTIL] > now then
       reply[2] = reply[2] + COURTESY_MS -- it does not know what comes next: whoever does shall be first

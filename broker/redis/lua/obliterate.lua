@@ -21,7 +21,7 @@ end
 
 redis.call('ZREM', ready, queue)
 redis.call('ZREM', clock, queue)
-redis.call('HDEL', turns, queue)
+redis.call('HDEL', turns, queue, '\31looked\31' .. queue)
 redis.call('HDEL', rests, queue)
 redis.call('ZREM', timers, 'Q' .. queue, 'S' .. queue)
 redis.call('HDEL', policies, 'a' .. SEP .. queue, 'p' .. SEP .. queue)

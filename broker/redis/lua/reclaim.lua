@@ -1,10 +1,10 @@
 -- PURPOSE: Give back the jobs of workers whose lease ran out: they are suspects, at their old place.
--- KEYS: jobs, meta, outcomes, waiting, apart, lines, order, clocks, gates, ready, timers, clock, rests, asleep, running, policies, unique, held, leases, workers, requests, idle, turns, completed, failed, cancelled, dead, tally, totals, expiries, events, backlog
+-- KEYS: jobs, meta, outcomes, waiting, apart, lines, order, clocks, gates, ready, timers, clock, rests, asleep, meters, permits, limited, starts, running, policies, unique, held, leases, workers, requests, idle, turns, completed, failed, cancelled, dead, tally, totals, expiries, events, backlog
 -- ARGV: max_lost, most, reason, grace_ms
 -- RETURNS: how many jobs, then the queues that have work again
 -- EVENTS: `lost` for each job, `failed` for one whose record cannot be read
 -- OOM: allowed
--- INCLUDE: clock, record, places, counts, lines, standing, limits, unique, settlement, news, farewell, solitude, watch, rules, aside
+-- INCLUDE: clock, record, places, counts, lines, standing, limits, unique, settlement, news, farewell, solitude, watch, rules, aside, resting, meters, permits
 -- A job that lost its lease `max_lost` times, or on its last attempt, is dead-lettered with `reason`.
 local OWNERS = 16
 local SILENCE_MS = 10000
@@ -28,7 +28,7 @@ local function give_back(id, record, owner)
   record[LOST] = record[LOST] + 1
   record[CHARGE], record[RATED] = 0, ''
   if record[CANCEL] == 1 then
-    redis.call('HSET', outcomes, id, CANCELLED)
+    redis.call('HSET', outcomes, id, cancelled_outcome(record))
     finish(record, id, 'cancelled')
   elseif record[LOST] >= tonumber(max_lost) or record[ATTEMPTS] >= record[MAX_ATTEMPTS] then
     redis.call('HSET', outcomes, id, reason)
@@ -56,7 +56,7 @@ for _, owner in ipairs(expired) do
   left = left - #members
   -- Written now, so that the question below sees it.
   write_releases()
-  leaving, freed = {}, {}
+  leaving, freed, over = {}, {}, {}
   if #redis.call('ZRANGEBYLEX', held, first_of(owner), last_of(owner), 'LIMIT', 0, 1) == 0 then
     local watched = forget_worker(owner)
     if watched then queues[watched] = true end

@@ -1,10 +1,10 @@
 -- PURPOSE: Run failed and cancelled jobs again, with all their attempts.
--- KEYS: jobs, meta, waiting, apart, lines, order, clocks, ready, rests, policies, unique, running, tally, totals, expiries, failed, cancelled, dead, gates
--- ARGV: ended_by, id...
+-- KEYS: jobs, meta, steps, waiting, apart, lines, order, clocks, ready, rests, policies, unique, running, tally, totals, expiries, failed, cancelled, dead, gates
+-- ARGV: ended_by, from_start, id...
 -- RETURNS: for each job 1 or 0, then the queues that have work
 -- EVENTS: none
 -- OOM: allowed
--- INCLUDE: clock, record, places, counts, lines, standing, unique
+-- INCLUDE: clock, record, places, counts, lines, standing, unique, notes
 -- Not those that ended after `ended_by`: they may have run again since this was asked for the first time. Not
 -- those whose unique name another job holds.
 local answer, queues = {}, {}
@@ -22,6 +22,8 @@ for i = first_id, #ARGV do
     if state == 'cancelled' or record[DELIVERIES] == 0 then record[DELIVERIES] = record[DELIVERIES] + 1 end
     record[ATTEMPTS], record[LOST], record[INTERRUPTIONS], record[CANCEL], record[FINISHED] = 0, 0, 0, 0, 0
     record[PLACE], record[READY], record[STARTED] = now_us + #answer + 1, now, 0
+    record[REASON] = ''
+    if from_start == '1' then begin_anew(id) end
     line_up(record, id)
     save_record(id, record)
     queues[record[QUEUE]] = true

@@ -1,12 +1,13 @@
--- PURPOSE: Store how deliveries ended, with what follows from each and its event, in one step.
--- KEYS: jobs, meta, outcomes, progress, waiting, apart, lines, order, clocks, gates, ready, turns, timers, rests, asleep, running, starts, policies, unique, costs, delayed, clock, held, completed, failed, cancelled, dead, markers, tally, totals, expiries, events, backlog
+-- PURPOSE: Store how deliveries ended, with the jobs that follow from each and its event, in one step.
+-- KEYS: jobs, meta, outcomes, progress, steps, logs, waiting, apart, lines, order, clocks, gates, ready, turns, timers, rests, asleep, meters, permits, limited, running, starts, policies, unique, costs, delayed, clock, held, completed, failed, cancelled, dead, markers, tally, totals, expiries, events, backlog, cache, cached
 -- ARGV: owner, verdict...
--- RETURNS: for each verdict 1 (stored), 2 (this delivery was settled before) or 0 (the lease was lost); then the queues in which what slept for a place woke
+-- RETURNS: for each verdict 1 (stored), 2 (this delivery was settled before) or 0 (the lease was lost); then the queues that have work: what slept for a place woke, or a job followed
 -- EVENTS: one for each stored verdict but `returned` and `held`, `cancelled` where such a job was to be cancelled, `failed` for one whose record cannot be read
 -- OOM: allowed
--- INCLUDE: clock, record, places, counts, limits, settlement, news, removal, unique, standing, lines, resting, solitude, watch, rules, aside
+-- INCLUDE: clock, record, places, counts, limits, settlement, news, notes, removal, unique, standing, lines, resting, solitude, watch, rules, aside, replace, acceptance, meters, permits, caching
 -- Of a verdict the record and the progress may be false, letters empty (the job's own dead-letter queue), keep (how
--- many completed jobs stay in the queue) -1; remove: a completed job leaves at once.
+-- many completed jobs stay in the queue) -1; remove: a completed job leaves at once. Jobs that follow, if any, are
+-- three parts each, as enqueue takes them; the life of the result in ms comes before them, 0 for that of the job.
 -- A verdict's parts, as broker/redis/records.py packs them.
 local VERDICT_ID = 1
 local VERDICT_TOKEN = 2
@@ -20,6 +21,10 @@ local VERDICT_KEEP = 9
 local VERDICT_REMOVE = 10
 local VERDICT_RESTS = 11
 local VERDICT_REASON = 12
+local VERDICT_RESULT_MS = 13
+local VERDICT_FOLLOW = 14
+local VERDICT_CACHE = 16
+local VERDICT_UNSPENT = 15 -- it failed before it started
 local INTERRUPTED_NOT_BEFORE_MS = 2000
 local MAX_INTERRUPTIONS = 10
 local REMOVE_AT_ONCE = 100
@@ -54,8 +59,7 @@ end
 
 -- Whoever hands back what it does not know must not be the one that watches for it: others would never meet it.
 local function pass_on_the_watch(until_ms)
-  local watch = redis.call('HGET', turns, WATCH)
-  local watcher = watch and cmsgpack.unpack(watch)[WATCH_OWNER] or ''
+  local watcher = who_watches()[WATCH_OWNER]
   if watcher == '' or watcher == owner then
     redis.call('HSET', turns, WATCH, cmsgpack.pack({ '', 0, 0, owner, until_ms }))
   end
@@ -72,6 +76,8 @@ local function wait_again(record, id, verdict, outcome)
     delay = math.max(delay, INTERRUPTED_NOT_BEFORE_MS)
   end
   if outcome == 'held' then
+    unspent[id] = nil -- it ran until it was held
+    if wait_for_limit(record, id, verdict[VERDICT_REASON]) then return end
     if delay > 0 and verdict[VERDICT_RESTS] == 'job' then
       hold_apart(record, id, now + delay, verdict[VERDICT_REASON])
     else
@@ -97,11 +103,23 @@ local function settle_one(record, id, verdict)
   if record[LOST] > 0 then end_of_suspect(owner, id) end
   if verdict[VERDICT_RECORD] then
     redis.call('HSET', outcomes, id, verdict[VERDICT_RECORD])
+    local life = verdict[VERDICT_RESULT_MS]
+    if life and life > 0 and outcome == 'completed' then
+      redis.call('ZADD', expiries, now + life, 'O' .. token .. SEP .. id)
+    end
+  elseif outcome == 'cancelled' then
+    redis.call('HSET', outcomes, id, cancelled_outcome(record))
   elseif outcome == 'completed' and token > 1 then
     redis.call('HDEL', outcomes, id) -- the failure of an earlier attempt is no outcome of this one
   end
   if verdict[VERDICT_PROGRESS] then redis.call('HSET', progress, id, verdict[VERDICT_PROGRESS]) end
   if verdict[VERDICT_LETTERS] ~= '' then record[DEAD_LETTER] = verdict[VERDICT_LETTERS] end
+  if verdict[VERDICT_UNSPENT] and outcome == 'failed' then
+    attempt = attempt - 1
+    record[ATTEMPTS] = attempt
+    take_out_of_rates(record, id)
+    refund(record)
+  end
   if record[CHARGE] > 0 and redis.call('HEXISTS', policies, 't' .. SEP .. record[QUEUE]) == 1 and (outcome == 'completed' or outcome == 'failed' or outcome == 'retry' or outcome == 'cancelled') then
     learn_cost(record)
   end
@@ -112,7 +130,7 @@ local function settle_one(record, id, verdict)
       undo_start(record, id)
       told = 'cancelled'
     end
-    if not verdict[VERDICT_RECORD] then redis.call('HSET', outcomes, id, CANCELLED) end
+    if not verdict[VERDICT_RECORD] then redis.call('HSET', outcomes, id, cancelled_outcome(record)) end
     finish(record, id, 'cancelled')
   elseif outcome == 'interrupted' and record[INTERRUPTIONS] + 1 >= MAX_INTERRUPTIONS then
     finish(record, id, 'failed')
@@ -139,7 +157,7 @@ local function set_aside_if_held(id)
   end
 end
 
-local changed = {}
+local changed, following = {}, {}
 for _, verdict in ipairs(verdicts) do
   local id, token = verdict[VERDICT_ID], verdict[VERDICT_TOKEN]
   local record = records[id]
@@ -152,6 +170,9 @@ for _, verdict in ipairs(verdicts) do
   else
     answer = 1
     settle_one(record, id, verdict)
+    local entry = verdict[VERDICT_CACHE]
+    if entry then keep_in_cache(entry[1], entry[2], entry[3]) end
+    if verdict[VERDICT_FOLLOW] then following[#following + 1] = verdict[VERDICT_FOLLOW] end
     changed[id] = not record.removed and record or nil
   end
   answers[#answers + 1] = answer
@@ -162,6 +183,13 @@ for id, record in pairs(changed) do
   saved[#saved + 1], saved[#saved + 2] = id, cmsgpack.pack(record)
 end
 if #saved > 0 then redis.call('HSET', meta, unpack(saved)) end
+local place = now_us + #answers
+for _, follow in ipairs(following) do
+  for n = 1, #follow, 3 do
+    accept(follow[n], follow[n + 1], follow[n + 2], place)
+    place = place + 1
+  end
+end
 write_releases()
 for queue, keep in pairs(keeps) do
   local over = redis.call('ZLEXCOUNT', completed, first_of(queue), last_of(queue)) - keep

@@ -1,14 +1,15 @@
 -- PURPOSE: Remove settled jobs past their age or count, at most `most`, and clear away what has expired.
--- KEYS: jobs, meta, outcomes, progress, markers, completed, failed, cancelled, dead, starts, unique, expiries, running, tally, totals, events, clocks, lines, order, waiting, turns, costs
+-- KEYS: jobs, meta, outcomes, progress, steps, logs, markers, completed, failed, cancelled, dead, starts, unique, expiries, running, tally, totals, events, clocks, lines, order, waiting, turns, costs, meters, permits, limited, rests, groups, arrivals, policies
 -- ARGV: most, clocks_from, turns_from, rule...
--- RETURNS: how many jobs were removed, whether more has expired than one call clears away, and the cursors to give next time
+-- RETURNS: how many jobs were removed, whether more has expired than one call clears away, the cursors to give next time, and the queues whose rousing was begun and not ended
 -- EVENTS: none
 -- OOM: allowed
--- INCLUDE: clock, record, places, counts, removal, unread
+-- INCLUDE: clock, record, places, counts, notes, removal, unread, meters, permits
 -- Rules come in fours: queue, ages in ms of completed (or cancelled) and of failed jobs, most failed ones (or -1).
 local removed = 0
 local EXPIRED = 1000
 local FIELDS = 1000
+local EXPIRED_RESULT = '{"result":null,"note":"its time was over"}'
 local unread_from = first_unread()
 
 local function remove_first(set, word, queue, upto, most_here)
@@ -50,6 +51,19 @@ local function forget_starts(per_ms, name, member)
   end
 end
 
+-- A counter that is as it was at its beginning, and that nobody waits for.
+local function forget_counter(key)
+  forget_waiters(key, 100)
+  local state = meter_of(key)
+  if permits_taken(key) > 0 or waiters_of(key) > 0 or (state and state.open_until and state.open_until > now) then
+    redis.call('ZADD', expiries, now + PERMITS_KEPT_MS, 'K' .. key)
+    return
+  end
+  local name = 'k' .. SEP .. key
+  redis.call('HDEL', meters, key)
+  redis.call('ZREMRANGEBYLEX', limited, first_of(name), last_of(name))
+end
+
 for _, member in ipairs(expired) do
   local kind, what = string.sub(member, 1, 1), string.sub(member, 2)
   redis.call('ZREM', expiries, member)
@@ -57,6 +71,21 @@ for _, member in ipairs(expired) do
     redis.call('HDEL', totals, what)
   elseif kind == 'C' then
     redis.call('HDEL', costs, what)
+  elseif kind == 'K' then
+    forget_counter(what)
+  elseif kind == 'O' then
+    -- A result whose time is over, unless another delivery has settled the job since.
+    local token, id = string.match(what, '^(%d+)\31(.*)$')
+    local record = load_record(id)
+    if record and record[STATE] == 'completed' and record[SETTLED] == tonumber(token) then redis.call('HSET', outcomes, id, EXPIRED_RESULT) end
+  elseif kind == 'G' then
+    redis.call('HDEL', groups, what)
+    local members = redis.call('ZRANGEBYLEX', arrivals, first_of(what), last_of(what), 'LIMIT', 0, EXPIRED)
+    if #members > 0 then redis.call('ZREM', arrivals, unpack(members)) end
+    if #members == EXPIRED then
+      redis.call('ZADD', expiries, now, member)
+      more = true
+    end
   elseif kind == 'U' then
     local packed = redis.call('HGET', unique, what)
     local ends = packed and cmsgpack.unpack(packed)[3] or 0
@@ -95,4 +124,9 @@ for i = 1, #counts_found[2], 2 do
   end
 end
 write_counts()
-return { removed, more and 1 or 0, found[1], counts_found[1] }
+-- Whoever was to wake what a former rule held back has died.
+local asleep_still = {}
+for i = first_rule, #ARGV, 4 do
+  if redis.call('HEXISTS', policies, 'm' .. SEP .. ARGV[i]) == 1 then asleep_still[#asleep_still + 1] = ARGV[i] end
+end
+return { removed, more and 1 or 0, found[1], counts_found[1], asleep_still }

@@ -8,9 +8,8 @@ from broker.redis.connection import RedisAddress
 from broker.redis.embedded import OLDEST_VERSION, ServerNotStarted, find_binary, read_address
 from broker.redis.facts import ServerFacts, read_facts, read_nodes
 from control.service.checks.finding import Finding, note, ok, problem
-from control.service.names import declared_queues
+from control.service.names import declared_queues, own_queues
 from jobs.errors import CallboardError, StoreUnavailable
-from jobs.store import JobStore
 from settings import Settings
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 MEMORY_ALARM = 0.8  # of maxmemory (CATALOGUE section 3)
 
 
-def redis(settings: Settings, store: JobStore) -> Iterator[Finding]:
+def redis(settings: Settings, app: "App") -> Iterator[Finding]:
     """The server in use (of a cluster each), or the one that `callboard up` would start; and the workers."""
     url = settings.redis.effective_url()
     try:
@@ -43,7 +42,7 @@ def redis(settings: Settings, store: JobStore) -> Iterator[Finding]:
     for facts, place in found:
         yield _version(facts, place)
         yield from _care(facts)
-    yield _workers(store)
+    yield _workers(app)
 
 
 def database(app: "App") -> Finding:
@@ -160,9 +159,17 @@ def _care(facts: ServerFacts) -> Iterator[Finding]:
         )
 
 
-def _workers(store: JobStore) -> Finding:
-    workers = store.workers()
+def _workers(app: "App") -> Finding:
+    workers = app.broker.store.workers()
     if not workers:
         return problem("workers", "none is alive", "start one with '.venv/bin/dramatiq actors'")
+    served = {queue for worker in workers for queue in worker.queues}
+    left = [queue for queue in own_queues(app) if queue not in served]
+    if left:
+        return problem(
+            "workers",
+            f"no living worker serves {', '.join(left)}",
+            "restart 'make up' if an actor is new, or start '.venv/bin/dramatiq actors'",
+        )
     names = ", ".join(worker.name or worker.owner for worker in workers)
     return ok("workers", f"{len(workers)} alive: {names}")

@@ -62,7 +62,11 @@ def upgrade() -> None:
         sa.Column("recorded_at", _moment(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_job_executions")),
         sa.UniqueConstraint(
-            "job_id", "token", "created_at", name=op.f("uq_job_executions_job_id_token_created_at")
+            "job_id",
+            "attempt",
+            "token",
+            "created_at",
+            name=op.f("uq_job_executions_job_id_attempt_token_created_at"),
         ),
     )
     op.create_index(

@@ -1,7 +1,8 @@
 -- A job whose record cannot be read must not stop its neighbours: it becomes a dead letter, payload kept. Whose it
 -- was its place still says, or its creation; what it held (places under caps, a unique name) is free again.
 local UNREADABLE = '{"error":{"type":"UnreadableRecord","message":"the record of this job could not be read"}}'
-local RECOUNTED = 10000
+local RECOUNTED = 3000
+local COUNTERS_LOOKED_AT = 50000
 
 -- A record from the creation, or of a stranger when that cannot be read either; and whether it could be.
 local function what_is_left(id, queue, lane)
@@ -70,11 +71,13 @@ local function lane_by_any_means(id)
   return readable and made[LANE]
 end
 
--- A delayed job's tenant is lost with its creation: whose count is too high is found by counting.
+-- A delayed job's tenant is lost with its creation: whose count is too high is found by counting, once a call.
+local to_recount, may_recount = {}, RECOUNTED
+
 local function recount_delayed(queue)
-  write_counts()
-  local members = redis.call('ZRANGEBYLEX', delayed, first_of(queue), last_of(queue), 'LIMIT', 0, RECOUNTED)
-  if #members == RECOUNTED then return end -- one too many matters little then
+  local members = redis.call('ZRANGEBYLEX', delayed, first_of(queue), last_of(queue), 'LIMIT', 0, may_recount)
+  may_recount = may_recount - #members
+  if may_recount <= 0 or redis.call('HLEN', tally) > COUNTERS_LOOKED_AT then return end -- one too many matters little then
   local there, cursor = {}, '0'
   for _, member in ipairs(members) do
     local lane = lane_by_any_means(id_of(member))
@@ -96,9 +99,16 @@ local function recount_delayed(queue)
   until cursor == '0'
 end
 
+local function recount_what_was_lost()
+  if not next(to_recount) then return end
+  write_counts()
+  for queue in pairs(to_recount) do recount_delayed(queue) end
+  to_recount = {}
+end
+
 local function set_aside_delayed(id, queue)
   local record, readable = what_is_left(id, queue)
-  if readable then count_job(record, 'delayed', -1) else recount_delayed(queue) end
+  if readable then count_job(record, 'delayed', -1) else to_recount[queue] = true end
   bury(record, id)
 end
 
@@ -115,5 +125,6 @@ local function set_aside_active(member)
     if record[SHARE] ~= '' then count_under(share_limit(record[SHARE]), -1) end
   end
   freed[#freed + 1] = record
+  over[#over + 1] = id
   bury(record, id)
 end

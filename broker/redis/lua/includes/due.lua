@@ -26,24 +26,25 @@ local function promote_due()
     touched[queue] = true
     set_clock(queue)
   end
+  tried('delayed jobs cannot be counted', recount_what_was_lost)
 end
 
--- A job that was held by itself is back in its line, at its place.
-local function stop_holding(record, id)
-  redis.call('ZREM', apart, apart_place(record, id))
-  count_job(record, 'apart', -1)
-  redis.call('ZREM', timers, 'J' .. record[QUEUE] .. SEP .. id)
-  count_job(record, 'resting', -1)
-  record[REASON] = ''
-  line_up(record, id)
-  save_record(id, record)
+-- A rest is over. One in drips goes on for a while: what it lets start may ask for more.
+local function ring_rest(scope)
+  local packed = redis.call('HGET', rests, scope)
+  local rest = packed and cmsgpack.unpack(packed)
+  if not rest or not rest[3] or rest[1] == 0 then return end_rest(scope) end
+  rest[1], rest[4] = 0, 0
+  redis.call('HSET', rests, scope, cmsgpack.pack(rest))
+  redis.call('ZADD', timers, now + DRIPS_KEPT_MS, 'S' .. scope)
+  wake_what_rests(scope)
 end
 
 local function ring(kind, what)
   if kind == 'L' then
     wake_line(what)
   elseif kind == 'S' then
-    end_rest(what)
+    ring_rest(what)
   elseif kind == 'Q' then
     make_ready(what)
   else

@@ -6,8 +6,7 @@ local function forget_worker(owner)
   redis.call('HDEL', requests, owner)
   redis.call('ZREM', idle, owner)
   drop_turn_alone(owner)
-  local watch = redis.call('HGET', turns, WATCH)
-  if not watch or cmsgpack.unpack(watch)[WATCH_OWNER] ~= owner then return nil end
+  if who_watches()[WATCH_OWNER] ~= owner then return nil end
   redis.call('HDEL', turns, WATCH)
   local _, soonest = next_timer()
   return soonest

@@ -1,6 +1,16 @@
 -- Lease one job to the owner: what the fetch of a line and of a suspect have in common.
 local reply, given, owned, saved = { now, -1, {}, 0, '' }, {}, {}, {}
 
+-- What stands in a line and does not wait (it runs, or was settled) was put there by somebody else: it is not given
+-- a second time. Its record stays, and an event tells of it.
+local FORGED = '{"error_type":"ForgedMessage","error_code":"forged","error_message":"a job that did not wait was put into a line","reason":"a job that did not wait was put into a line"}'
+
+local function stands_rightly(record, id)
+  if record[STATE] == 'waiting' then return true end
+  tell(record, id, 'failed', 0, record[DELIVERIES], '', record[READY], 0, FORGED)
+  return false
+end
+
 local function give(record, id, creation, charge, share, rated)
   record[STATE] = 'active'
   record[ATTEMPTS] = record[ATTEMPTS] + 1

@@ -4,6 +4,7 @@ local function forget(ids, until_ms)
   for i = 1, #ids, 1000 do
     local last = math.min(i + 999, #ids)
     for _, hash in ipairs({ jobs, meta, outcomes, progress }) do redis.call('HDEL', hash, unpack(ids, i, last)) end
+    if redis.call('EXISTS', steps, logs) > 0 then forget_notes({ unpack(ids, i, last) }) end
     local marks = {}
     for n = i, last do
       marks[#marks + 1], marks[#marks + 2] = until_ms[n], ids[n]

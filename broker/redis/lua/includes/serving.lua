@@ -18,14 +18,41 @@ local function rest_until(line, until_ms)
   return 0
 end
 
+-- Scopes that rest in drips: so many may start, and then none before these have asked for what they want.
+local drips = nil
+
+local function spend_drips(served)
+  for scope, rest in pairs(drips) do
+    rest[3], rest[4] = rest[3] - served, rest[4] + served
+    if rest[3] <= 0 then
+      rest[1], rest[3] = now + ANSWER_MS, 1
+      redis.call('ZADD', timers, rest[1], 'S' .. scope)
+    end
+    redis.call('HSET', rests, scope, cmsgpack.pack(rest))
+    if rest[1] > 0 then put_to_rest(scope, rest[1]) end
+  end
+  drips = nil
+end
+
+local function drips_of(scope)
+  if any_rest == nil then any_rest = redis.call('HLEN', rests) > 0 end
+  local packed = any_rest and redis.call('HGET', rests, scope)
+  local rest = packed and cmsgpack.unpack(packed)
+  if rest and rest[1] > now then return 0 end
+  if not rest or not rest[3] or rest[1] > 0 then return math.huge end
+  drips = drips or {}
+  drips[scope] = rest
+  return rest[3]
+end
+
 -- How many may start under a cap, a rate and the rest of a scope; when none, the line is put to rest.
 local function under_limits(line, scope, name, cap, rate)
   if any_rest == nil then any_rest = redis.call('HLEN', rests) > 0 end
   local rest = any_rest and redis.call('HGET', rests, scope)
   if rest and cmsgpack.unpack(rest)[1] > now then return rest_until(line, cmsgpack.unpack(rest)[1]) end
-  local most, logged = math.huge, NO_RATES
+  local most, logged = drips_of(scope), NO_RATES
   if cap then
-    most = cap - (gate_of(line) == '' and running_in_lane(queue_of(line), lane_of(line)) or running_under(name))
+    most = math.min(most, cap - (gate_of(line) == '' and running_in_lane(queue_of(line), lane_of(line)) or running_under(name)))
     if most <= 0 then
       rest_line(line)
       sleep_for(name, 'L' .. line)
@@ -260,11 +287,12 @@ local function serve_line(queue, band, head, other, line, place, most, rules, lo
   for i, id in ipairs(ids) do
     local record = creations[i] and record_from(packed[i], creations[i])
     local fine, charge = false, flat
-    if record then fine, charge = pcall(give_for, record, id, creations[i], in_time and 1 / weight, flat, rules.share or '', logged) end
+    local rightly = not record or stands_rightly(record, id)
+    if record and rightly then fine, charge = pcall(give_for, record, id, creations[i], in_time and 1 / weight, flat, rules.share or '', logged) end
     if fine then
       start, vt, started = vt, vt + charge, started + 1
     else
-      set_aside(id, queue, head.name)
+      if rightly then set_aside(id, queue, head.name) end
       unreadable = true
     end
   end
@@ -303,6 +331,9 @@ local function serve_queue(queue, most, rules, share_rates, firm)
     end
     local lane = band .. SEP .. head.name
     local mine = rules_of_lane(queue, head.name)
+    drips = nil
+    local of_queue = drips_of(queue)
+    if of_queue <= 0 then return started end
     local allowed, of_lane = lane_allows(queue, lane, rules, mine)
     local served = 0
     if allowed > 0 then
@@ -310,13 +341,15 @@ local function serve_queue(queue, most, rules, share_rates, firm)
       local through, of_gate = gate_allows(queue, line, rules)
       if through > 0 then
         local logged = joint_rates(of_lane, of_gate, share_rates)
-        local take = math.min(most - started, room, allowed, through)
-        if allowed < math.huge or through < math.huge then take = math.min(take, firm - started) end
+        local take = math.min(most - started, room, allowed, through, of_queue)
+        if allowed < math.huge or through < math.huge or of_queue < math.huge then take = math.min(take, firm - started) end
         if take <= 0 then return started end
         if rival then take = 1 end
         served = serve_line(queue, band, head, other, line, place, take, rules, logged, mine.weight)
         started = started + served
         note_kind(queue, band, state, served)
+        if drips then spend_drips(served) end
+        if of_queue <= served then return started end
       end
     end
     if served == 0 then in_vain, may_meet = in_vain + 1, may_meet - 1 end

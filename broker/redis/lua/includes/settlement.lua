@@ -2,9 +2,16 @@
 -- The outcome of a job that was to be cancelled and whose worker said nothing.
 local CANCELLED = '{"error":{"type":"Cancelled","message":"cancelled"}}'
 
+local function cancelled_outcome(record)
+  if record[REASON] == '' then return CANCELLED end
+  return '{"error":{"type":"Cancelled","message":' .. cjson.encode(record[REASON]) .. '}}'
+end
+
 local freed, leaving = {}, {}
+local over, unspent = {}, {}
 
 local function release(record, id)
+  over[#over + 1] = id
   leaving[#leaving + 1] = held_place(record, id)
   count_active(record, -1)
   freed[#freed + 1] = record
@@ -20,9 +27,11 @@ local function write_releases()
       for _, name in ipairs(caps_of(record)) do wake_sleepers(name) end
     end
   end
+  for _, id in ipairs(over) do end_holding(id, unspent[id]) end
 end
 
 local function take_out_of_rates(record, id)
+  unspent[id] = true
   for name in string.gmatch(record[RATED], '[^\29]+') do
     redis.call('ZREM', starts, start_place(name, record[STARTED], id, record[DELIVERIES]))
   end

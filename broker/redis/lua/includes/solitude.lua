@@ -4,9 +4,12 @@
 local ALONE = '\31alone'
 
 local function turns_alone()
-  local packed = redis.call('HGET', turns, ALONE)
-  local book = packed and cmsgpack.unpack(packed) or { 0 }
-  return book, table.remove(book, 1)
+  local book = list_in(redis.call('HGET', turns, ALONE)) or { 0 }
+  local in_vain = table.remove(book, 1)
+  for _, turn in ipairs(book) do
+    if type(turn) ~= 'table' or #turn ~= 4 then return {}, 0 end
+  end
+  return book, type(in_vain) == 'number' and in_vain or 0
 end
 
 local function write_turns_alone(book, in_vain)

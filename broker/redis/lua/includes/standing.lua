@@ -78,3 +78,14 @@ local function step_away(record, id)
     step_out(record, id)
   end
 end
+
+-- A job that was held by itself is back in its line, at its place.
+local function stop_holding(record, id)
+  redis.call('ZREM', apart, apart_place(record, id))
+  count_job(record, 'apart', -1)
+  redis.call('ZREM', timers, 'J' .. record[QUEUE] .. SEP .. id)
+  count_job(record, 'resting', -1)
+  record[REASON] = ''
+  line_up(record, id)
+  save_record(id, record)
+end

@@ -2,6 +2,7 @@
 -- of the living processes have a turn, so that the others go on.
 local SUSPECTS_A_LOOK = 50
 local SUSPECTS_LOOKED_AT = 1000
+local LOOKED_UPTO = '\31looked\31'
 local HEARD_MS = 10000
 local PATIENCE_MS = 600000
 local DOUBLED_AT_MOST = 10
@@ -16,39 +17,80 @@ local function lane_stands_still(queue, lane, gate)
   return rules_of_lane(queue, lane).paused or scope_rests(scope) or (gate ~= '' and scope_rests(scope .. SEP .. gate))
 end
 
--- A full cap does not hold a suspect back, or others would overtake it for ever; another suspect under the same
--- cap does: so a cap is exceeded by one at most. `under` are the caps that suspects run under.
-local function follows_another(queue, lane, gate, under)
-  if not next(under) then return false end
+-- The caps and rates that a job starts under.
+local function limits_of(queue, lane, gate)
   local rules, mine = rules_of(queue), rules_of_lane(queue, lane)
-  local function is_full(name, cap) return cap and under[name] and running_under(name) >= cap end
-  local lane_cap = cap_in(mine, 'cap') or (not mine.cap and cap_in(rules, 'lane_cap'))
-  return is_full(rules.share and share_limit(rules.share) or queue_limit(queue), cap_in(rules, 'cap'))
-    or is_full(lane_limit(queue, lane), lane_cap)
-    or (gate ~= '' and is_full(gate_limit(lane, gate), string.sub(gate, 1, 4) == 'one:' and 1 or cap_in(rules, 'gate_cap')))
+  local all = {
+    { name = rules.share and share_limit(rules.share) or queue_limit(queue), cap = cap_in(rules, 'cap'), rate = rate_in(rules, 'rate') },
+    {
+      name = lane_limit(queue, lane),
+      cap = cap_in(mine, 'cap') or (not mine.cap and cap_in(rules, 'lane_cap')),
+      rate = rate_in(mine, 'rate') or (mine.rate == nil and rate_in(rules, 'lane_rate')),
+    },
+  }
+  if gate ~= '' then
+    local cap = string.sub(gate, 1, 4) == 'one:' and 1 or cap_in(rules, 'gate_cap')
+    all[3] = { name = gate_limit(lane, gate), cap = cap, rate = rate_in(rules, 'gate_rate') }
+  end
+  return all
 end
 
--- The suspects of a queue that may run now, oldest first, at most `most`.
-local function suspects_of(queue, most, under)
-  local found, waits = {}, {}
-  local scope = queue .. SEP .. 's'
-  local from, looked = first_of(scope), 0
+-- A full cap does not hold a suspect back, or others would overtake it for ever; another suspect under the same
+-- cap does: so a cap is exceeded by one at most. `under` are the caps that suspects run under. But a cap of one
+-- says that two shall never run at once, and a rate is what the other side allows: they hold for all.
+local function is_held_back(queue, lane, gate, under)
+  for _, limit in ipairs(limits_of(queue, lane, gate)) do
+    local name, cap, rate = limit.name, limit.cap, limit.rate
+    if cap and (cap == 1 or under[name]) and running_under(name) >= cap then return true end
+    if rate and rate_left(name, rate[1], rate[2]) <= 0 then return true end
+  end
+  return false
+end
+
+-- The rates that log the start of this suspect.
+local function rates_of(record)
+  local logged = {}
+  for _, limit in ipairs(limits_of(record[QUEUE], record[LANE], record[GATE])) do
+    if limit.rate then logged[limit.name] = limit.rate[2] end
+  end
+  return logged
+end
+
+-- Add to `found` those that may run, up to `most`, of the next thousand; returns where to go on, or nil at the end.
+local function look_for_suspects(queue, from, most, under, waits, found)
+  local scope, looked = queue .. SEP .. 's', 0
   while #found < most and looked < SUSPECTS_LOOKED_AT do
     local members = redis.call('ZRANGEBYLEX', apart, from, last_of(scope), 'LIMIT', 0, SUSPECTS_A_LOOK)
-    if #members == 0 then return found end
-    if looked == 0 and (redis.call('HEXISTS', policies, 'p' .. SEP .. queue) == 1 or scope_rests(queue)) then return found end
     for _, member in ipairs(members) do
       local place, lane, gate = string.match(member, '^(%x+)\31([^\31\30]*)\30?([^\31]*)\31', #scope + 2)
       if place and #found < most then
         local line = lane .. GATE_MARK .. gate
         if waits[line] == nil then
-          waits[line] = lane_stands_still(queue, lane, gate) or follows_another(queue, lane, gate, under)
+          waits[line] = lane_stands_still(queue, lane, gate) or is_held_back(queue, lane, gate, under)
         end
         if not waits[line] then found[#found + 1] = { queue = queue, place = place, member = member } end
       end
     end
+    if #members < SUSPECTS_A_LOOK then return nil end
     looked, from = looked + #members, '(' .. members[#members]
   end
+  return from
+end
+
+-- The suspects of a queue that may run now, oldest first, at most `most`. Where the first thousand all wait, each
+-- call looks at another thousand; where it finds one, the next call looks there again.
+local function suspects_of(queue, most, under)
+  local found, waits, first = {}, {}, first_of(queue .. SEP .. 's')
+  if not redis.call('ZRANGEBYLEX', apart, first, last_of(queue .. SEP .. 's'), 'LIMIT', 0, 1)[1] then return found end
+  if redis.call('HEXISTS', policies, 'p' .. SEP .. queue) == 1 or scope_rests(queue) then return found end
+  local on, field = look_for_suspects(queue, first, most, under, waits, found), LOOKED_UPTO .. queue
+  if #found > 0 then return found end
+  if on then
+    local from = redis.call('HGET', turns, field) or on
+    on = look_for_suspects(queue, from, most, under, waits, found)
+    if #found > 0 then on = from end
+  end
+  if on then redis.call('HSET', turns, field, on) else redis.call('HDEL', turns, field) end
   return found
 end
 
@@ -56,9 +98,11 @@ end
 local function find_suspects(most, under)
   local oldest, number = nil, 0
   for queue in string.gmatch(shares, ' (.-)=%d+') do
-    local found = suspects_of(queue, most, under)
-    number = number + #found
-    if found[1] and (not oldest or found[1].place < oldest.place) then oldest = found[1] end
+    local fine, found = tried('suspects of queue ' .. queue .. ' cannot be looked at', suspects_of, queue, most, under)
+    if fine then
+      number = number + #found
+      if found[1] and (not oldest or found[1].place < oldest.place) then oldest = found[1] end
+    end
   end
   return oldest, number
 end

@@ -1,0 +1,83 @@
+"""Failure callbacks of jobs whose end no worker has settled: a lost lease for good, a cancel.
+
+A worker puts a callback into its verdict (middleware/callbacks.py). What the store itself ends is told by the
+stream of events alone, which this reads on its way to the audit.
+"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import orjson
+
+from broker.codec import UndecodablePayload
+from broker.following import following_id
+from jobs.errors import CallboardError, StoreUnavailable
+from jobs.events import EventSink
+from jobs.model import Event, Outcome
+from jobs.states import JobState
+from middleware.callbacks import call, callback_of, failure_form, message_form
+
+if TYPE_CHECKING:
+    from broker.broker import CallboardBroker
+
+logger = logging.getLogger(__name__)
+
+#: Verdicts of a worker, which has sent what follows.
+BY_A_WORKER = frozenset({Outcome.COMPLETED, Outcome.FAILED})
+ENDED = frozenset({JobState.FAILED, JobState.CANCELLED})
+#: Events that are remembered: while the database is away the same ones come again and again.
+MOST_REMEMBERED = 10_000
+
+
+class OutcomeWatch:
+    """Sends the callbacks, then hands the events to `inner`, if any. Writing an event twice sends one
+    callback, because its id is made of the event."""
+
+    def __init__(self, broker: "Callable[[], CallboardBroker]", inner: EventSink | None = None) -> None:
+        self._broker = broker
+        self._inner = inner
+        self._told: OrderedDict[str, None] = OrderedDict()
+
+    def write(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if event.outcome not in BY_A_WORKER and event.state in ENDED:
+                self._tell(event)
+        if self._inner is not None:
+            self._inner.write(events)
+
+    def _tell(self, event: Event) -> None:
+        job_id = following_id(event.job_id, event.token, "on_failure")
+        if job_id in self._told:
+            return
+        try:
+            self._send(event, job_id)
+        except StoreUnavailable:
+            raise  # the reader comes again with the same events
+        except (CallboardError, UndecodablePayload) as error:
+            logger.error("The callback of job %s was not sent: %s", event.job_id, type(error).__name__)
+        self._told[job_id] = None
+        if len(self._told) > MOST_REMEMBERED:
+            self._told.popitem(last=False)
+
+    def _send(self, event: Event, job_id: str) -> None:
+        broker = self._broker()
+        actor = broker.actors.get(event.actor)
+        job = broker.store.get(event.job_id)
+        if actor is None or job is None:
+            return  # it was removed before its event was read
+        message = broker.decode(job)
+        target = callback_of("on_failure", message.options, actor.options)
+        if target is None:
+            return
+        error = (orjson.loads(job.record) if job.record else {}).get("error", {})
+        call(
+            broker,
+            target,
+            message_form(broker, message, broker.rules_of),
+            str(event.state),
+            failure_form(error, str(event.state)),
+            job_id=job_id,
+            tenant_id=event.lane,
+        )

@@ -1,0 +1,172 @@
+-- PURPOSE: Take what a running job wants of limits, all of it or nothing; if nothing, say when to come back.
+-- KEYS: jobs, meta, lines, order, clocks, gates, ready, timers, rests, running, starts, policies, overrides, meters, permits, limited, tally, totals, expiries
+-- ARGV: owner, id, token, request, wants
+-- RETURNS: 1 (granted), 0 (refused) or -1 (another's by now), the ms to wait, the counter that refuses, what is to rest, 1 for a provider's probe; then 1 when a process should look again at the job's queue
+-- EVENTS: none
+-- OOM: allowed
+-- INCLUDE: clock, record, places, counts, lines, limits, resting, meters, permits
+-- `request` numbers what one delivery asks for, so that a repeated call takes nothing twice; 0 is before the run, and
+-- is put back when the job is held or handed back. What is refused is kept until its worker has put the job back.
+local RECHECK_MS = 60000
+local TOGETHER_MS = 10
+local MOST_AT_ONCE = 1000
+local record = load_record(id)
+token, request = tonumber(token), tonumber(request)
+if not record or record[STATE] ~= 'active' or record[OWNER] ~= owner or record[DELIVERIES] ~= token then return { -1, 0, '', '', 0, 0 } end
+local holding = holding_of(id) or { token = token, taken = {}, request = -1 }
+if holding.request >= request then return { 1, 0, '', '', holding.probe and 1 or 0, 0 } end
+
+local all = cmsgpack.unpack(wants)
+
+local function scope_of_want(want)
+  local waits, lane = want[WANT_WAITS], record[QUEUE] .. SEP .. record[LANE]
+  if waits == 'queue' then return record[QUEUE] end
+  if waits == 'lane' then return lane end
+  return waits == 'gate' and lane .. SEP .. record[GATE] or ''
+end
+
+-- Others by themselves wait for the same counter: each has a time of its own.
+local function time_behind(want, ahead)
+  local key, kind, per, limit = want[WANT_KEY], want[WANT_KIND], want[WANT_PER], want[WANT_LIMIT]
+  local units = want[WANT_COST] * (ahead + 1)
+  if kind == 'fixed_window' then
+    return (math.floor(now / per) + math.max(1, math.ceil((units - limit + used_in_window(want)) / limit))) * per
+  elseif kind == 'sliding_window' then
+    local last = (units - 1) % limit + 1
+    return rate_free_at(window_name(key), limit - last + 1, per) + math.floor((units - 1) / limit) * per
+  end
+  return now + math.ceil((units * per - want[WANT_BURST] * per + level_of(want)) / limit)
+end
+
+-- When a scope goes on, and with how many jobs.
+local function next_drips(want, at)
+  local kind, cost = want[WANT_KIND], want[WANT_COST]
+  if kind == 'fixed_window' then return at, math.max(1, math.min(MOST_AT_ONCE, math.floor(want[WANT_LIMIT] / cost))) end
+  if kind == 'sliding_window' then
+    local name = window_name(want[WANT_KEY])
+    at = at + TOGETHER_MS
+    local then_used = redis.call('ZLEXCOUNT', starts, '(' .. name .. SEP .. string.format('%013d', at - want[WANT_PER]) .. '\32', last_of(name))
+    return at, math.max(1, math.min(MOST_AT_ONCE, math.floor((want[WANT_LIMIT] - then_used) / cost)))
+  end
+  if not is_level(kind) then return at, 1 end
+  local per, level = want[WANT_PER], level_of(want)
+  -- Several tokens together where there is room for them: nothing is lost by coming a moment later.
+  local full = now + math.ceil(level / want[WANT_LIMIT])
+  at = math.max(at, math.min(at + TOGETHER_MS, full))
+  local free = want[WANT_BURST] * per - math.max(0, level - (at - now) * want[WANT_LIMIT])
+  return at, math.max(1, math.min(MOST_AT_ONCE, math.floor(free / (cost * per))))
+end
+
+local function drips_at(scope)
+  local packed = scope ~= '' and redis.call('HGET', rests, scope)
+  local rest = packed and cmsgpack.unpack(packed)
+  return rest and rest[3] and rest
+end
+
+local function place_of_scope(key, scope, rest)
+  local name = 'w' .. SEP .. key .. SEP
+  if rest and rest[5] and string.sub(rest[5], 1, #name) == name and redis.call('ZSCORE', limited, rest[5]) then return rest[5] end
+  return waiting_for(key, now_us, id, scope)
+end
+
+local function refuse(want, at)
+  local key, scope = want[WANT_KEY], scope_of_want(want)
+  local n, rest = 1, drips_at(scope)
+  forget_waiters(key, 3)
+  local place
+  if scope == '' then
+    place = waiting_for(key, record[PLACE], id, '')
+    if at < math.huge and want[WANT_KIND] ~= 'breaker' then
+      local name = 'w' .. SEP .. key
+      at = math.max(at, time_behind(want, redis.call('ZLEXCOUNT', limited, first_of(name), '(' .. place)))
+    end
+  else
+    place = place_of_scope(key, scope, rest)
+    if at < math.huge then at, n = next_drips(want, at) end
+    if rest then
+      rest[4] = math.max(0, rest[4] - 1)
+      redis.call('HSET', rests, scope, cmsgpack.pack(rest))
+    end
+  end
+  if at == math.huge then at = now + RECHECK_MS end
+  redis.call('ZADD', limited, 0, place)
+  remember_counter(want, math.max(at, now + PERMITS_KEPT_MS))
+  holding.refused = { at = at, n = n, scope = scope, place = place }
+  save_holding(id, holding)
+  return { 0, math.max(1, at - now), key, want[WANT_WAITS], 0, 0 }
+end
+
+-- A scope that rests in drips goes on: with as many jobs as may follow, or when the next one may.
+local function go_on(scope)
+  local rest = drips_at(scope)
+  if not rest then return 0 end
+  rest[4] = math.max(0, rest[4] - 1)
+  local n, at, scarce = MOST_AT_ONCE, now, nil
+  for _, want in ipairs(all) do
+    if scope_of_want(want) == scope then
+      local room, free_at = room_and_time(want)
+      n = math.min(n, math.floor(room / want[WANT_COST]))
+      if free_at > at then at, scarce = free_at, want end
+    end
+  end
+  if n - rest[4] > 0 then
+    rest[1], rest[3] = 0, n - rest[4]
+    redis.call('ZADD', timers, now + DRIPS_KEPT_MS, 'S' .. scope)
+    redis.call('HSET', rests, scope, cmsgpack.pack(rest))
+    wake_what_rests(scope)
+    return 1
+  end
+  if scarce and (rest[4] == 0 or at == math.huge) then
+    local drips = 1
+    if at == math.huge then
+      rest[5] = place_of_scope(scarce[WANT_KEY], scope, rest)
+      redis.call('ZADD', limited, 0, rest[5])
+      at = now + RECHECK_MS
+    else
+      at, drips = next_drips(scarce, at)
+    end
+    rest[1], rest[3] = at, drips
+    redis.call('ZADD', timers, at, 'S' .. scope)
+  elseif rest[1] == 0 then
+    rest[1], rest[3] = now + ANSWER_MS, 1 -- others were started and have not asked yet
+    redis.call('ZADD', timers, rest[1], 'S' .. scope)
+  end
+  redis.call('HSET', rests, scope, cmsgpack.pack(rest))
+  put_to_rest(scope, rest[1])
+  return 1
+end
+
+local worst, worst_at = nil, now
+for _, want in ipairs(all) do
+  as_it_holds(want)
+  local room, at = room_and_time(want)
+  if room < want[WANT_COST] and (not worst or at > worst_at) then worst, worst_at = want, at end
+end
+if worst then
+  local answer = refuse(worst, worst_at)
+  write_counts()
+  return answer
+end
+
+local probe = 0
+for _, want in ipairs(all) do
+  if want[WANT_KIND] ~= 'breaker' then
+    table.insert(holding.taken, take(want, id, token, request))
+  elseif breaker_of(meter_of(want[WANT_KEY])) == HALF_OPEN then
+    table.insert(holding.taken, take(want, id, token, request))
+    probe, holding.probe = 1, true
+  end
+  redis.call('ZREM', limited, waiting_for(want[WANT_KEY], record[PLACE], id, ''))
+end
+holding.request, holding.refused = request, nil
+if #holding.taken > 0 or request > 0 then save_holding(id, holding) end
+local look_again, seen = 0, { [''] = true }
+for _, want in ipairs(all) do
+  local scope = scope_of_want(want)
+  if not seen[scope] then
+    seen[scope] = true
+    look_again = math.max(look_again, go_on(scope))
+  end
+end
+write_counts()
+return { 1, 0, '', '', probe, look_again }

@@ -1,0 +1,228 @@
+"""A replay that tries one job first, then ten, then the others, and stops when the failure comes back.
+
+A run is driven by whoever asks for it: each step starts some jobs, or looks at those that were started, and
+gives a token with which the next step goes on. The token is all that a run consists of, so it outlives the
+process that asked, and a run that nobody drives any more does nothing more. Each chunk is a row of the audit.
+"""
+
+import base64
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import orjson
+
+from control.service.dead_letter_pages import FIRST, Cursor, Match, pages
+from control.service.edits import Edit
+from control.service.journal import acting, record
+from control.service.letter_views import CanaryView
+from control.service.reading import error_of
+from control.service.replay import NO_EDIT, Replay, facts_of
+from control.service.requests import CHUNK, DeadLetterFilter
+from jobs.errors import InvalidPayload
+from jobs.failures import fingerprint_of
+from jobs.model import Job
+from jobs.states import JobState
+
+if TYPE_CHECKING:
+    from actors.composition import App
+
+#: Jobs of the first two stages, and of a chunk of the last, of which so many are under way at once.
+SIZES, UNDER_WAY = (1, 10, 50), 100
+LAST = len(SIZES) - 1
+ACTION = "dead.canary"
+NOT_A_RUN = "run: give the 'next' of the answer before, or leave it out to begin"
+#: What the failure of a job that is watched says after it was started again.
+_ENDED = (JobState.COMPLETED, JobState.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where a run stands. `watched` are jobs that were started, each with the cause of its failure before."""
+
+    total: int = 0  # dead letters that fitted at the beginning
+    stage: int = 0
+    left: int = SIZES[0]  # to start in this stage
+    started: int = 0
+    completed: int = 0
+    failed_otherwise: int = 0
+    newest: int = 0  # what failed later is left out: it failed anew
+    queue: str = ""
+    after: str = ""
+    over: bool = False  # no dead letter is left that fits
+    watched: Mapping[str, str] = field(default_factory=dict)
+
+    def write(self) -> str:
+        """The state as a caller gets and gives it."""
+        parts = [getattr(self, name) for name in self.__slots__]
+        return base64.urlsafe_b64encode(orjson.dumps(parts)).decode().rstrip("=")
+
+    @classmethod
+    def read(cls, text: str) -> "State":
+        """The state again. Raises InvalidPayload."""
+        try:
+            parts = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+            state = cls(*parts)
+        except (ValueError, TypeError):
+            raise InvalidPayload(NOT_A_RUN) from None
+        counts = (
+            state.total,
+            state.stage,
+            state.left,
+            state.started,
+            state.completed,
+            state.failed_otherwise,
+        )
+        words = (state.queue, state.after)
+        right = (
+            len(parts) == len(cls.__slots__)
+            and all(type(count) is int and count >= 0 for count in counts)
+            and all(isinstance(word, str) for word in words)
+            and state.stage <= LAST
+            and isinstance(state.newest, int)
+            and isinstance(state.watched, dict)
+            and all(isinstance(one, str) for pair in state.watched.items() for one in pair)
+        )
+        if not right:
+            raise InvalidPayload(NOT_A_RUN)
+        return state
+
+
+class Canary:
+    """All raise UnknownQueue, InvalidPayload, StoreUnavailable, and DatabaseUnavailable before anything is
+    touched. `by` is who does it."""
+
+    def __init__(self, app: "App", by: str) -> None:
+        self._app = app
+        self._by = by
+        self._replay = Replay(app, by)
+
+    def step(self, wanted: DeadLetterFilter, edit: Edit = NO_EDIT, run: str | None = None) -> CanaryView:
+        """Begin a run by counting what fits, or go on with it: look at what was started, and start the next
+        jobs when all is well.
+
+        In the first stages the next begins when all watched jobs have ended; in the last a chunk is started
+        whenever there is room for one among those that are under way.
+        """
+        state = State.read(run) if run else self._counted(wanted)
+        state, returned, running = self._look(state)
+        if returned:
+            return _view(state, "stopped", returned, len(running))
+        most = 0 if state.stage < LAST or state.over else UNDER_WAY - SIZES[LAST]
+        if len(running) > most:
+            return _view(replace(state, watched=running), "waiting", [], len(running))
+        state = self._promoted(replace(state, watched=running))
+        if state.over:
+            return _view(state, "done", [], 0)
+        state, refused = self._start(wanted, edit, state)
+        ended = state.over and not state.watched
+        return _view(state, "done" if ended else "waiting", [], len(state.watched), refused)
+
+    def _counted(self, wanted: DeadLetterFilter) -> State:
+        total = newest = 0
+        for page in pages(self._app.store, Match.of(self._app, wanted), FIRST, None):
+            total += len(page.jobs)
+            newest = max((newest, *(job.finished_at or 0 for job in page.jobs)))
+        return State(total=total, newest=newest)
+
+    def _look(self, state: State) -> tuple[State, list[str], dict[str, str]]:
+        """The state with what has ended counted, the jobs that failed as before, and those that still run."""
+        returned, running, completed, otherwise = list[str](), dict[str, str](), 0, 0
+        for job_id, before in state.watched.items():
+            job = self._app.store.get(job_id)
+            failed_by = None if job is None else _failure_of(job)
+            if failed_by == before:
+                returned.append(job_id)
+            elif job is None or job.state in _ENDED:
+                completed += 1  # one that has left the store was completed and removed itself
+            elif job.state is JobState.FAILED:
+                otherwise += 1
+            else:
+                running[job_id] = before
+        counted = replace(
+            state,
+            completed=state.completed + completed,
+            failed_otherwise=state.failed_otherwise + otherwise,
+        )
+        return counted, returned, running
+
+    def _promoted(self, state: State) -> State:
+        """The next stage, when all of this one has been started and has ended well."""
+        if state.left > 0 or state.stage == LAST:
+            return replace(state, left=SIZES[state.stage]) if state.stage == LAST else state
+        return replace(state, stage=state.stage + 1, left=SIZES[state.stage + 1])
+
+    def _start(self, wanted: DeadLetterFilter, edit: Edit, state: State) -> tuple[State, Counter[str]]:
+        match = Match.of(self._app, wanted, state.newest)
+        refused, watched, tried, count = Counter[str](), dict(state.watched), set[str](), 0
+        told: dict[str, Any] = {**facts_of(wanted, edit), "stage": state.stage}
+        cursor: Cursor | None = Cursor(state.queue, state.after, state.newest)
+        with acting(
+            self._app, self._by, ACTION, target=wanted.queue, tenant=wanted.tenant_id, parameters=told
+        ) as deed:
+            while cursor is not None and count < state.left:
+                page = next(pages(self._app.store, match, cursor, CHUNK))
+                untried = [job for job in page.jobs if job.id not in tried]
+                jobs = untried[: state.left - count]
+                marks = {job.id: fingerprint_of(error_of(job)) for job in jobs}
+                tried |= marks.keys()
+                ids = self._replay.again(jobs, edit, refused)
+                watched |= {job_id: marks[job_id] for job_id in ids}
+                count += len(ids)
+                deed.count = count
+                if len(jobs) == len(untried):
+                    cursor = page.following  # nothing of this page is left to try
+        record(self._by, ACTION, done=count, **told)
+        at = cursor or FIRST
+        return replace(
+            state,
+            left=state.left - count,
+            started=state.started + count,
+            watched=watched,
+            over=cursor is None,
+            queue=at.queue,
+            after=at.after,
+        ), refused
+
+
+def _failure_of(job: Job) -> str | None:
+    """The cause by which a job has failed since it was started again; None when it has not.
+
+    A retry that waits tells it as well as a dead letter does. A lost lease leaves what was recorded before.
+    """
+    ran = job.attempts - (job.state is JobState.ACTIVE) - job.lost_leases
+    if job.state in _ENDED or (job.state is not JobState.FAILED and ran <= 0):
+        return None
+    return fingerprint_of(error_of(job))
+
+
+def _view(
+    state: State,
+    word: Literal["waiting", "stopped", "done"],
+    returned: list[str],
+    running: int,
+    refused: Counter[str] | None = None,
+) -> CanaryView:
+    if word == "stopped":
+        message = f"{len(returned)} of {state.started:,} jobs failed as before; the others stay as they are"
+    elif word == "done":
+        message = f"{state.started:,} jobs run again, and none that was watched failed as before"
+    else:
+        message = f"{state.started:,} jobs run again; {running} of them are watched"
+    if refused:
+        message += "; not all could be changed: " + "; ".join(
+            f"{count:,}: {reason}" for reason, count in refused.most_common(3)
+        )
+    return CanaryView(
+        state=word,
+        stage=state.stage,
+        total=state.total,
+        started=state.started,
+        running=running,
+        completed=state.completed,
+        failed_otherwise=state.failed_otherwise,
+        returned=returned,
+        message=message,
+        next=state.write() if word == "waiting" else None,
+    )

@@ -1,0 +1,360 @@
+"""What a running job takes of limits, and how it waits when it is refused: by itself, or with a scope that
+rests in drips, which may start as many jobs as may run under the limit and no more before these have
+asked."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from jobs.limits import (
+    BREAKER_RULE,
+    MARK,
+    Algorithm,
+    BreakerTerms,
+    Grant,
+    LimitRule,
+    LimitState,
+    News,
+    ProviderState,
+    WaitScope,
+    Want,
+    capacity,
+    key_of,
+)
+from jobs.memory.limits import Rest
+from jobs.memory.run_limits import LEVELS, PERMITS, PERMITS_KEPT_MS, Breaker, Holding, Refused, Waiter
+from jobs.memory.shelf import Record
+from jobs.memory.state import DRIPS_KEPT_MS, State
+from jobs.model import Job, Scope
+from jobs.states import JobState
+
+RECHECK_MS, TOGETHER_MS, MOST_AT_ONCE = 60_000, 10, 1_000
+ANSWER_MS = 1_000
+
+
+def acquire(
+    state: State, owner: str, job_id: str, token: int, wants: Sequence[Want], request: int
+) -> tuple[Grant, bool]:
+    """The answer, and whether a process should look again at the job's queue."""
+    record, limits = state.shelf.get(job_id), state.running_limits
+    if record is None or not _is_held_by(record.job, owner, token):
+        return Grant(False, lost=True), False
+    holding = limits.holdings.get(job_id) or Holding(token)
+    if holding.request >= request:
+        return Grant(True, probe=holding.probe), False
+    now = state.now
+    wants = [limits.as_it_holds(want, now) for want in wants]
+    worst, worst_at = None, float(now)
+    for want in wants:
+        room, at = limits.room(want, now)
+        if room < want.cost and (worst is None or at > worst_at):
+            worst, worst_at = want, at
+    if worst is not None:
+        return _refuse(state, record, holding, worst, worst_at), False
+    for want in wants:
+        if want.algorithm is not Algorithm.BREAKER:
+            holding.taken.append(limits.take(want, job_id, token, request, now))
+        elif limits.breakers.get(want.key, Breaker()).stands(now) == "half-open":
+            holding.taken.append(limits.take(want, job_id, token, request, now))
+            holding.probe = True
+        limits.wait_no_more(want.key, Waiter(record.place, job_id, ""))
+    holding.request, holding.refused = request, None
+    if holding.taken or request > 0:
+        limits.holdings[job_id] = holding
+    look = [
+        _go_on(state, scope, wants, record)
+        for scope in dict.fromkeys(_scope_of(record.job, want) for want in wants)
+    ]
+    return Grant(True, probe=holding.probe), any(look)
+
+
+def give_back(state: State, job_id: str, token: int, request: int) -> None:
+    holding = state.running_limits.holdings.get(job_id)
+    if holding is None or holding.token != token:
+        return
+    ended = [one for one in holding.taken if one.algorithm in PERMITS and one.request == request]
+    holding.taken = [one for one in holding.taken if one not in ended]
+    for one in ended:
+        wake_waiters(state, one.key, state.running_limits.free_permits(one))
+
+
+def set_limit(state: State, rule: str, tenant: str | None, changes: Mapping[str, int | None]) -> None:
+    limits = state.running_limits
+    changed = limits.changes.setdefault((rule, tenant), {})
+    for name, value in changes.items():
+        if value is None:
+            changed.pop(name, None)
+        else:
+            changed[name] = value
+    if not changed:
+        del limits.changes[rule, tenant]
+    for key in sorted(key for key in limits.waiters if key.startswith(rule + MARK)):
+        _wake_all(state, key)
+
+
+def provider_news(
+    state: State, name: str, news: News | None, terms: BreakerTerms, wait_ms: int
+) -> ProviderState:
+    key, limits = key_of(BREAKER_RULE, name), state.running_limits
+    if limits.news(key, news, terms, wait_ms, state.now):
+        _wake_all(state, key)
+    breaker = limits.breakers.get(key, Breaker())
+    left = max(0, breaker.open_until - state.now) if breaker.open_until else 0
+    return ProviderState(name, breaker.stands(state.now), breaker.open_until or None, left)
+
+
+def provider_state(state: State, name: str) -> ProviderState:
+    key, limits = key_of(BREAKER_RULE, name), state.running_limits
+    breaker = limits.breakers.get(key, Breaker())
+    return ProviderState(
+        name,
+        breaker.stands(state.now),
+        breaker.open_until or None,
+        max(0, breaker.open_until - state.now),
+        breaker.failures,
+        breaker.share_now(state.now) / 1000,
+        len(limits.waiters.get(key, ())),
+    )
+
+
+def limit_states(
+    state: State, rules: Sequence[LimitRule], tenant: str | None, limit: int
+) -> list[LimitState]:
+    rows = []
+    for rule in rules:
+        for key, whose in sorted(state.running_limits.counters):
+            name, _, of = key.partition(MARK)
+            if name == rule.name and tenant in (None, whose):
+                rows.append(_limit_state(state, rule, key, of, whose))
+    return rows[:limit]
+
+
+def _limit_state(state: State, rule: LimitRule, key: str, of: str, tenant: str) -> LimitState:
+    limits = state.running_limits
+    want = Want(key, rule.name, rule.algorithm, rule.terms_of(tenant), 10**9, tenant, slows=rule.slows)
+    want = limits.as_it_holds(want, state.now)
+    room, at = limits.room(want, state.now)
+    most = capacity(want.algorithm, want.terms)
+    reset = None if math.isinf(at) else int(at) - state.now
+    waiting = len(limits.waiters.get(key, ()))
+    return LimitState(
+        rule.name, of, tenant, rule.algorithm, want.terms, int(most - room), int(max(0, room)), reset, waiting
+    )
+
+
+# The end of a delivery
+
+
+def end_deliveries(state: State) -> None:
+    for job_id, (unspent, waits) in state.over.items():
+        end_holding(state, job_id, unspent=unspent, waits=waits)
+    state.over = {}
+
+
+def end_holding(state: State, job_id: str, *, unspent: bool, waits: bool) -> None:
+    """Its permits are free; what it took before it ran is put back when it did not run."""
+    limits = state.running_limits
+    holding = limits.holdings.pop(job_id, None)
+    if holding is None:
+        return
+    refused = holding.refused
+    if refused is not None and not waits and not refused.scope:
+        limits.wait_no_more(refused.key, refused.waiter)
+    for taken in holding.taken:
+        if taken.algorithm in PERMITS:
+            wake_waiters(state, taken.key, limits.free_permits(taken))
+        elif unspent and taken.request == 0:
+            limits.put_back(taken, job_id, holding.token)
+
+
+def refusal_of(state: State, job_id: str) -> Refused | None:
+    holding = state.running_limits.holdings.get(job_id)
+    return holding.refused if holding else None
+
+
+def is_over(state: State, refused: Refused) -> bool:
+    """What the job waited for has come before it was put back."""
+    return refused.waiter not in state.running_limits.waiters.get(refused.key, ())
+
+
+def rest_in_drips(state: State, refused: Refused, reason: str) -> None:
+    scope, at = scope_from(refused.scope), max(state.now + 1, refused.at)
+    old = state.limits.rests.get(scope)
+    if old is not None and old.drips is None and old.until >= at:
+        return
+    asked = old.asked if old is not None else 0
+    state.limits.rests[scope] = Rest(at, reason, refused.drips, asked, (refused.key, refused.waiter))
+    state.put_to_rest(scope, at)
+
+
+def wake_waiters(state: State, key: str, units: int) -> None:
+    while units > 0 and (waiter := state.running_limits.first_waiter(key)) is not None:
+        units -= _wake(state, waiter)
+
+
+def _wake_all(state: State, key: str) -> None:
+    while (waiter := state.running_limits.first_waiter(key)) is not None:
+        _wake(state, waiter)
+
+
+def _wake(state: State, waiter: Waiter) -> bool:
+    if waiter.scope:
+        return _wake_scope(state, scope_from(waiter.scope))
+    holding = state.running_limits.holdings.get(waiter.job_id)
+    if holding is not None and holding.refused is not None:
+        return True  # its worker puts it back soon, and it goes on then
+    record = state.shelf.get(waiter.job_id)
+    if record is None or not record.held:
+        return False
+    state.stop_holding(record)
+    state.woken[record.job.queue] = None
+    return True
+
+
+def _wake_scope(state: State, scope: Scope) -> bool:
+    rest = state.limits.rests.get(scope)
+    if rest is None or rest.drips is None:
+        return False
+    drips = rest.drips + 1 if rest.until == 0 else 1
+    state.limits.rests[scope] = rest._replace(until=0, drips=drips, kept_until=state.now + DRIPS_KEPT_MS)
+    state.wake_what_rests(scope)
+    state.woken[scope.queue] = None
+    return True
+
+
+# A refusal
+
+
+def _refuse(state: State, record: Record, holding: Holding, want: Want, at: float) -> Grant:
+    limits, now, scope = state.running_limits, state.now, _scope_of(record.job, want)
+    drips = 1
+    _forget_waiters(state, want.key, 3)
+    if not scope:
+        waiter = Waiter(record.place, record.job.id, "")
+        if at < math.inf and want.algorithm is not Algorithm.BREAKER:
+            ahead = sum(1 for one in limits.waiters.get(want.key, ()) if one < waiter)
+            at = max(at, _time_behind(state, want, ahead))
+    else:
+        where, rest = scope_from(scope), _drips_at(state, scope)
+        waiter = _waiter_of_scope(state, want.key, scope, rest, record.job.id)
+        if at < math.inf:
+            at, drips = _next_drips(state, want, at)
+        if rest is not None:
+            state.limits.rests[where] = rest._replace(asked=max(0, rest.asked - 1))
+    at = now + RECHECK_MS if at == math.inf else int(at)
+    limits.wait(want.key, waiter)
+    limits.remember(want, max(at, now + PERMITS_KEPT_MS))
+    holding.refused = Refused(at, drips, scope, want.key, waiter)
+    limits.holdings[record.job.id] = holding
+    return Grant(False, max(1, at - now), want.key, want.waits)
+
+
+def _forget_waiters(state: State, key: str, most: int) -> None:
+    """Jobs that were cancelled or promoted while they waited wait no more."""
+    for waiter in list(state.running_limits.waiters.get(key, ()))[:most]:
+        if waiter.scope:
+            rest = state.limits.rests.get(scope_from(waiter.scope))
+            waits = rest is not None and rest.waiter == (key, waiter)
+            waits = waits or waiter.job_id in state.running_limits.holdings
+        else:
+            record = state.shelf.get(waiter.job_id)
+            waits = record is not None and (record.job.state is JobState.ACTIVE or record.held)
+        if not waits:
+            state.running_limits.wait_no_more(key, waiter)
+
+
+def _time_behind(state: State, want: Want, ahead: int) -> int:
+    """Others by themselves wait for the same counter: each has a time of its own."""
+    limits, now, per, limit = state.running_limits, state.now, want.terms.per_ms, want.terms.limit
+    units = want.cost * (ahead + 1)
+    if want.algorithm is Algorithm.FIXED_WINDOW:
+        window = now // per
+        used = limits.used_in_window(want.key, window)
+        return (window + max(1, -(-(units - limit + used) // limit))) * per
+    if want.algorithm is Algorithm.SLIDING_WINDOW:
+        last = (units - 1) % limit + 1
+        return limits.log_free_at(want.key, limit - last + 1, per, now) + (units - 1) // limit * per
+    return now + -(-(units * per - want.terms.burst * per + limits.level(want, now)) // limit)
+
+
+def _next_drips(state: State, want: Want, at: float) -> tuple[int, int]:
+    """When a scope goes on, and with how many jobs."""
+    now, cost, at = state.now, want.cost, int(at)
+    if want.algorithm is Algorithm.FIXED_WINDOW:
+        return at, max(1, min(MOST_AT_ONCE, want.terms.limit // cost))
+    if want.algorithm is Algorithm.SLIDING_WINDOW:
+        at += TOGETHER_MS
+        used = state.running_limits.used_of_log(want.key, at, want.terms.per_ms)
+        return at, max(1, min(MOST_AT_ONCE, (want.terms.limit - used) // cost))
+    if want.algorithm not in LEVELS:
+        return at, 1
+    per, level = want.terms.per_ms, state.running_limits.level(want, now)
+    full = now + -(-level // want.terms.limit)
+    at = max(at, min(at + TOGETHER_MS, full))
+    free = want.terms.burst * per - max(0, level - (at - now) * want.terms.limit)
+    return at, max(1, min(MOST_AT_ONCE, free // (cost * per)))
+
+
+def _go_on(state: State, scope: str, wants: Sequence[Want], record: Record) -> bool:
+    """A scope that rests in drips goes on: with as many jobs as may follow, or when the next one may."""
+    rest = _drips_at(state, scope) if scope else None
+    if rest is None:
+        return False
+    where, now = scope_from(scope), state.now
+    rest = rest._replace(asked=max(0, rest.asked - 1))
+    most, at, scarce = MOST_AT_ONCE, float(now), None
+    for want in wants:
+        if _scope_of(record.job, want) == scope:
+            room, free_at = state.running_limits.room(want, now)
+            most = int(min(most, room // want.cost if room < math.inf else most))
+            if free_at > at:
+                at, scarce = free_at, want
+    if most - rest.asked > 0:
+        rest = rest._replace(until=0, drips=most - rest.asked, kept_until=now + DRIPS_KEPT_MS)
+        state.limits.rests[where] = rest
+        state.wake_what_rests(where)
+        return True
+    if scarce is not None and (rest.asked == 0 or at == math.inf):
+        drips = 1
+        if at == math.inf:
+            waiter = _waiter_of_scope(state, scarce.key, scope, rest, record.job.id)
+            state.running_limits.wait(scarce.key, waiter)
+            rest, at = rest._replace(waiter=(scarce.key, waiter)), now + RECHECK_MS
+        else:
+            at, drips = _next_drips(state, scarce, at)
+        rest = rest._replace(until=int(at), drips=drips)
+    elif rest.until == 0:
+        rest = rest._replace(until=now + ANSWER_MS, drips=1)
+    state.limits.rests[where] = rest
+    state.put_to_rest(where, rest.until)
+    return True
+
+
+def _drips_at(state: State, scope: str) -> Rest | None:
+    rest = state.limits.rests.get(scope_from(scope))
+    return rest if rest is not None and rest.drips is not None else None
+
+
+def _waiter_of_scope(state: State, key: str, scope: str, rest: Rest | None, job_id: str) -> Waiter:
+    if rest is not None and rest.waiter is not None:
+        there, waiter = rest.waiter
+        if there == key and waiter in state.running_limits.waiters.get(key, ()):
+            return waiter
+    return Waiter(state.next_moment(), job_id, scope)
+
+
+def _scope_of(job: Job, want: Want) -> str:
+    parts = {
+        WaitScope.JOB: (),
+        WaitScope.GATE: (job.queue, job.lane, job.gate),
+        WaitScope.LANE: (job.queue, job.lane),
+        WaitScope.QUEUE: (job.queue,),
+    }
+    return "\x1f".join(parts[want.waits])
+
+
+def scope_from(text: str) -> Scope:
+    return Scope(*text.split("\x1f"))
+
+
+def _is_held_by(job: Job, owner: str, token: int) -> bool:
+    return job.state is JobState.ACTIVE and job.owner == owner and job.deliveries == token

@@ -1,0 +1,253 @@
+"""Limits that count while jobs run: of queues, tenants, users, all, and of resources that a job names.
+
+    with limit("gmail:acct-7"):  # a permit of the limit `gmail`, given back at the end of the block
+        ...
+    limit("gmail:acct-7")        # the same for the rest of the run, or a token of a rate
+
+A job that may not run now goes back to its place without an attempt, and what waits for the same rests
+with it. A job that no limit is for costs one look into a dictionary.
+"""
+
+import itertools
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, NamedTuple, Protocol
+
+import dramatiq
+
+from jobs.errors import HoldJob, InvalidPayload
+from jobs.limits import (
+    BREAKER_RULE,
+    LARGEST_COST,
+    PROVIDER_RATE,
+    Algorithm,
+    By,
+    Grant,
+    LimitBook,
+    LimitRule,
+    ProviderRule,
+    Terms,
+    WaitScope,
+    Want,
+    check_resource,
+    key_of,
+)
+from jobs.store import JobStore
+from middleware.current import running
+from middleware.delivery import Delivery
+from middleware.gates import GateTemplate, template_of
+
+_RESTS = {WaitScope.JOB: "job", WaitScope.GATE: "lane", WaitScope.LANE: "lane", WaitScope.QUEUE: "queue"}
+
+
+class Limiter(Protocol):
+    """What `limit` asks."""
+
+    def take(self, job: Delivery, resource: str, cost: int) -> "Permit": ...
+
+
+class Plan(NamedTuple):
+    """What there is to ask for the jobs of one actor in one queue."""
+
+    rules: tuple[LimitRule, ...]
+    provider: ProviderRule | None
+    cost: int | None
+    gate: str  # that all of its jobs have
+    any: bool  # whether there is something to ask for a job without options of its own
+
+
+def limit(resource: str, cost: int = 1) -> "Permit":
+    """Take a permit, or `cost` tokens, of a resource: the part before the colon names the limit.
+
+    When there is none now, the job is held until there is, and starts anew then: nothing after this line
+    has run. As a context manager it gives a permit back at its end. Outside of a job it does nothing.
+    Raises InvalidPayload for a resource that no limit is for.
+    """
+    rule, whose = check_resource(resource)
+    job = running.get()
+    if job is None or job.limiter is None:
+        return Permit(None)
+    limiter: Limiter = job.limiter
+    return limiter.take(job, f"{rule}:{whose}", _checked_cost(cost))
+
+
+class Permit:
+    """What `limit` has taken."""
+
+    def __init__(self, end: Callable[[], None] | None) -> None:
+        self._end = end
+
+    def __enter__(self) -> "Permit":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        end, self._end = self._end, None
+        if end is not None:
+            end()
+
+
+class Limits(dramatiq.Middleware):
+    """`book` holds the limits; `store` is asked for them."""
+
+    actor_options = {"cost"}  # noqa: RUF012  as Dramatiq asks for it
+
+    def __init__(self, book: LimitBook, store: Callable[[], JobStore]) -> None:
+        self._book = book
+        self._store = store
+        self._plans: dict[tuple[str, str], Plan] = {}
+        self._gates: dict[str, GateTemplate] = {}
+        self._requests = itertools.count(1)
+        self._resources = bool(book.resource_rates) or any(
+            rule.by is By.RESOURCE for rule in book.rules.values()
+        )
+
+    # At send
+
+    def after_declare_actor(self, broker: dramatiq.Broker, actor: "dramatiq.Actor[..., Any]") -> None:
+        self._plans.clear()
+        self._gates.pop(actor.actor_name, None)
+        if (template := template_of(actor)) is not None:
+            self._gates[actor.actor_name] = template
+        if (cost := actor.options.get("cost")) is not None:
+            _checked_cost(cost)
+
+    def before_enqueue(
+        self, broker: dramatiq.Broker, message: "dramatiq.Message[Any]", delay: int | None
+    ) -> None:
+        template = self._gates.get(message.actor_name) if self._gates else None
+        if template is not None and message.options.get("gate") is None:
+            message.options["gate"] = template.of(message.args, message.kwargs)
+        if "cost" in message.options:
+            _checked_cost(message.options["cost"])
+
+    # Before the run
+
+    def before_process_message(self, broker: dramatiq.Broker, message: Any) -> None:
+        job: Delivery = message
+        job.limiter = self
+        plan = self._plans.get((job.actor_name, job.queue_name))
+        if plan is None:
+            plan = self._plan(broker, job)
+        options = job.options
+        if not plan.any and "provider" not in options and not (self._resources and "gate" in options):
+            return
+        if wants := self._wants(plan, job):
+            grant = self._store().acquire(
+                job.owner, job.message_id, job.job.token, wants, queue=job.queue_name
+            )
+            job.probe = grant.probe
+            if not grant.granted:
+                raise _hold(grant)
+
+    def _plan(self, broker: dramatiq.Broker, job: Delivery) -> Plan:
+        options = broker.get_actor(job.actor_name).options
+        rules, name = self._book.of_queue(job.queue_name), options.get("provider")
+        gate = options.get("gate") or ""
+        gate = "" if "{" in gate else gate
+        plan = Plan(
+            rules,
+            self._book.provider(name) if name else None,
+            options.get("cost"),
+            gate,
+            bool(rules or name or (gate and self._gate_rule(job.queue_name, gate))),
+        )
+        self._plans[job.actor_name, job.queue_name] = plan
+        return plan
+
+    def _gate_rule(self, queue: str, gate: str) -> LimitRule | None:
+        name, colon, whose = gate.partition(":")
+        return self._book.resource_rule(queue, name) if colon and whose else None
+
+    def _wants(self, plan: Plan, job: Delivery) -> list[Want]:
+        options, tenant = job.options, job.job.lane
+        cost = options.get("cost") or plan.cost
+        gate = options.get("gate", plan.gate) or ""
+        wants = []
+        for rule in plan.rules:
+            whose, waits = "", WaitScope.QUEUE
+            match rule.by:
+                case By.QUEUE:
+                    whose = job.queue_name
+                case By.TENANT:
+                    whose, waits = tenant, WaitScope.LANE
+                case By.USER:
+                    user = options.get("user_id")
+                    if not user:
+                        continue
+                    whose = f"{tenant}/{user}"
+                    waits = WaitScope.GATE if gate == f"user:{user}" else WaitScope.JOB
+            wants.append(_want(rule, whose, tenant, cost or rule.cost, waits))
+        if gate and self._resources and (found := self._gate_rule(job.queue_name, gate)) is not None:
+            wants.append(_want(found, gate.partition(":")[2], tenant, cost or found.cost, WaitScope.GATE))
+        name = options.get("provider")
+        provider = self._book.provider(name) if name else plan.provider
+        if provider is not None:
+            wants += _provider_wants(provider, WaitScope.GATE if gate else WaitScope.LANE)
+        return wants
+
+    # In the run
+
+    def take(self, job: Delivery, resource: str, cost: int) -> Permit:
+        name, _, whose = resource.partition(":")
+        rule = self._book.resource_rule(job.queue_name, name)
+        if rule is None:
+            raise InvalidPayload(
+                f"there is no limit [limits.{name}] by resource for the queue {job.queue_name}."
+            )
+        # A permit that the job has since its start, because this is its gate, is the one that is meant.
+        if rule.algorithm is Algorithm.CONCURRENCY and job.options.get("gate") == resource:
+            return Permit(None)
+        whose = resource if rule.name != name else whose
+        want = _want(rule, whose, job.job.lane, cost if cost > 1 else rule.cost, WaitScope.JOB)
+        store, request = self._store(), next(self._requests)
+        token, queue = job.job.token, job.queue_name
+        grant = store.acquire(job.owner, job.message_id, token, [want], queue=queue, request=request)
+        if not grant.granted:
+            raise _hold(grant)
+        if rule.algorithm is not Algorithm.CONCURRENCY:
+            return Permit(None)
+        return Permit(lambda: store.give_back(job.message_id, token, request, queue=queue))
+
+
+def _want(rule: LimitRule, whose: str, tenant: str, cost: int, waits: WaitScope) -> Want:
+    by_tenant = rule.by in (By.TENANT, By.USER, By.RESOURCE)
+    tenant = tenant if by_tenant else ""
+    return Want(
+        key_of(rule.name, whose),
+        rule.name,
+        rule.algorithm,
+        rule.terms_of(tenant),
+        cost,
+        tenant,
+        waits,
+        rule.slows,
+    )
+
+
+def _provider_wants(provider: ProviderRule, waits: WaitScope) -> list[Want]:
+    breaker = key_of(BREAKER_RULE, provider.name)
+    wants = [Want(breaker, BREAKER_RULE, Algorithm.BREAKER, Terms(1), waits=waits)]
+    if provider.rate is not None:
+        key = key_of(PROVIDER_RATE, provider.name)
+        wants.append(
+            Want(key, PROVIDER_RATE, Algorithm.TOKEN_BUCKET, provider.rate, waits=waits, slows=breaker)
+        )
+    return wants
+
+
+def _hold(grant: Grant) -> HoldJob:
+    rule, _, whose = grant.key.partition("\x1e")
+    what = (
+        f"the provider {whose} is out of order or has all it may get"
+        if rule in (BREAKER_RULE, PROVIDER_RATE)
+        else (f"the limit {rule} is used up" + (f" for {whose}" if whose else ""))
+    )
+    return HoldJob(grant.wait_ms / 1000, what, _RESTS[grant.waits])
+
+
+def _checked_cost(cost: object) -> int:
+    if not isinstance(cost, int) or isinstance(cost, bool) or not 1 <= cost <= LARGEST_COST:
+        raise InvalidPayload(f"cost must be a whole number from 1 to {LARGEST_COST}.")
+    return cost

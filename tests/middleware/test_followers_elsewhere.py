@@ -1,0 +1,47 @@
+"""What follows cannot always be in the verdict: then it goes before, and is not lost when that fails."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from actors.composition import App
+from actors.declare import actor
+from jobs.errors import StoreUnavailable
+from jobs.model import Accepted, NewJob
+from jobs.states import JobState
+from tests.fundamentals.stage import StartWorker
+from tests.waiting import eventually
+
+
+def test_a_job_whose_follower_cannot_be_sent_runs_again(
+    real_app: App, running_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[int] = []
+
+    @actor
+    def told(message: dict[str, Any], result: int) -> int:
+        return result
+
+    @actor(on_success="told")
+    def seven() -> int:
+        runs.append(7)
+        return 7
+
+    # No verdict carries anything here, as if the callback's queue were in another shard.
+    monkeypatch.setattr("broker.following.MOST_JOBS", 0)
+    enqueue, away = real_app.store.enqueue, [True]
+
+    def failing(jobs: Sequence[NewJob]) -> list[Accepted]:
+        if jobs[0].actor == "told" and away:
+            away.clear()
+            raise StoreUnavailable("the other shard is away")
+        return enqueue(jobs)
+
+    monkeypatch.setattr(real_app.store, "enqueue", failing)
+    message = seven.send()
+    running_worker()
+    eventually(lambda: (job := real_app.store.get(message.message_id)) and job.state is JobState.DELAYED)
+    real_app.store.promote([message.message_id])
+    eventually(lambda: real_app.store.stats(["told"])[0].completed_total == 1, timeout=20)
+    assert runs == [7, 7]
