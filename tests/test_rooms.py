@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ["settings", "jobs", "middleware", "broker", "database", "integrations", "actors", "control"]
+ROOMS = ["settings", "jobs", "middleware", "broker", "database", "integrations", "actors", "scheduling", "control"]
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -35,6 +35,8 @@ def copy(tmp_path: Path) -> Path:
         ("database", "import integrations.errors"),
         ("integrations", "import jobs.model"),
         ("actors", "import control.service"),
+        ("actors", "import scheduling"),
+        ("scheduling", "import control.service"),
         ("control", "import redis"),
         ("database", "import dramatiq"),
         ("broker/worker", "import redis"),
