@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ["settings", "jobs", "middleware", "broker", "database", "integrations", "actors", "scheduling", "control"]
+ROOMS = [
+    "settings",
+    "jobs",
+    "middleware",
+    "broker",
+    "database",
+    "integrations",
+    "actors",
+    "scheduling",
+    "control",
+]
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:
