@@ -51,7 +51,7 @@ lock: $(READY) ## Make the lock files anew from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --upgrade --quiet \
 	  --no-header --no-annotate --no-emit-index-url --all-extras --group dev -o locks/dev.txt
 	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --quiet \
-	  --no-header --no-annotate --no-emit-index-url --extra documents --extra telemetry -c locks/dev.txt -o locks/runtime.txt
+	  --no-header --no-annotate --no-emit-index-url --extra documents --extra s3 --extra telemetry -c locks/dev.txt -o locks/runtime.txt
 
 clean: ## Remove .venv and caches; the data under .callboard stays
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

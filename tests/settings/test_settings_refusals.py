@@ -255,3 +255,25 @@ def test_no_refusal_ever_shows_a_secret(refused, toml, environ):
 def test_settings_made_in_code_refuse_unknown_keys_too():
     with pytest.raises(ValueError, match="prot"):
         Settings.model_validate({"api": {"prot": 1}})
+
+
+S3 = "[blobs]\nstore = 's3'\nbucket = 'acme-jobs'\n"
+
+
+@pytest.mark.parametrize(
+    ("toml", "reason"),
+    [
+        ("[blobs]\nstore = 's3'", "bucket must be given"),
+        (S3 + "access_key = 'AKIA'", "access_key and secret_key must be given together"),
+        (S3 + "endpoint = 'http://storage.example.com'", "must begin with https://"),
+        (S3 + "endpoint = 'https://me:secret@storage.example.com'", "must be an address such as"),
+        (S3 + "prefix = 'a b'", "blobs.prefix"),
+    ],
+)
+def test_a_bucket_without_what_it_needs_or_with_arguments_in_clear_is_refused(refused, toml, reason):
+    assert reason in refused(toml)
+
+
+def test_a_bucket_on_this_machine_may_be_reached_in_clear(tmp_path: Path) -> None:
+    (tmp_path / "callboard.toml").write_text(S3 + "endpoint = 'http://127.0.0.1:9000'")
+    assert load_settings({}, tmp_path).blobs.endpoint == "http://127.0.0.1:9000"
