@@ -161,6 +161,20 @@ class App:
             from integrations.blob_folder import FolderBlobs
 
             return FolderBlobs(Path(chosen.folder) if chosen.folder else self.settings.home / "blobs")
+        if chosen.store == "s3":
+            from integrations.blob_bucket import Bucket, BucketBlobs
+
+            secret = chosen.secret_key.get_secret_value() if chosen.secret_key else ""
+            return BucketBlobs(
+                Bucket(
+                    chosen.bucket or "",
+                    chosen.prefix,
+                    chosen.endpoint or "",
+                    chosen.region,
+                    chosen.access_key or "",
+                    secret,
+                )
+            )
         from database.blobs import DatabaseBlobs
 
         return DatabaseBlobs(self.engine)
