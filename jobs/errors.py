@@ -126,6 +126,10 @@ class InvalidAdjustment(CallboardError):
     """This rule cannot be changed while running, or not to this value."""
 
 
+class InvalidSchedule(CallboardError):
+    """A schedule is not one that could run; the message names the field, its value and what is right."""
+
+
 def _seconds(given: object) -> float:
     if isinstance(given, timedelta):
         return given.total_seconds()

@@ -1,12 +1,14 @@
 """How arguments are taken out of a text."""
 
 import json
+from base64 import b64encode, urlsafe_b64encode
 from collections import namedtuple
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
 from pathlib import PurePosixPath
+from urllib.parse import quote, quote_plus
 from uuid import UUID
 
 import pytest
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from jobs.failures import MAX_MESSAGE, describe
-from jobs.hiding import HIDDEN, LONGEST_VALUE, hide_values
+from jobs.hiding import HIDDEN, LONGEST_VALUE, hide_values, to_hide
 
 
 class Colour(Enum):
@@ -70,6 +72,45 @@ def test_values_are_found_wherever_they_are_and_however_they_are_quoted(value: o
 def test_what_may_stand_in_any_sentence_stays(value: object) -> None:
     text = "None of abc    is True at 999"
     assert hide_values(text, [value]) == text
+
+
+SECRET = "hunter2 4111/ö?"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        b64encode(SECRET.encode()).decode(),
+        urlsafe_b64encode(f"ada:{SECRET}".encode()).decode(),  # as a header of basic authentication
+        SECRET.encode().hex(),
+        SECRET.encode().hex().upper(),
+        quote(SECRET),
+        quote(SECRET, safe=""),
+        quote_plus(SECRET),
+        quote_plus(SECRET, safe="/"),
+    ],
+)
+def test_a_value_that_is_encoded_is_known(code: str) -> None:
+    for text in (f"Basic {code} refused", f"GET https://example.com/x?key={code}&n=1", f"key={code}"):
+        hidden = hide_values(text, [SECRET])
+        assert code.rstrip("=") not in hidden
+        assert hidden.replace("=", "") == text.replace(code, HIDDEN).replace("=", "")
+
+
+def test_other_codes_and_addresses_stay() -> None:
+    text = "GET https://example.com/a%20b/c+d?id=8f14e45fceea167a5a36dedd4bea2543 of bWlsZXN0b25lcw=="
+    assert hide_values(text, [SECRET, "hunter2"]) == text
+
+
+@pytest.mark.parametrize("short", ["7", "123", "a b"])
+def test_of_an_encrypted_job_even_the_shortest_value_is_hidden(short: str) -> None:
+    data = short.encode()
+    text = f"pin {short} / {data.hex()} / {b64encode(data).decode()} is wrong"
+    hidden = hide_values(text, to_hide([short], {}, secret=True))
+    for form in (short, data.hex(), b64encode(data).decode().rstrip("=")):
+        assert form not in hidden
+    assert hidden.startswith("pin ")
+    assert hide_values(text, to_hide([short], {}, secret=False)) == text
 
 
 def test_a_value_within_another_leaves_no_rest_of_it() -> None:
