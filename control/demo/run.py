@@ -41,8 +41,10 @@ def _play(console: Console, stack: ExitStack, deadline: float) -> None:
 
     # Only now: the environment says where this run's server and settings are.
     from actors import app
+    from control.cli.operator import operator
+    from control.demo.scene import Scene
     from control.demo.screen import Screen
-    from control.demo.story import Story
+    from control.demo.story import play
     from control.demo.summary import close_the_books
     from database.migrations import migrate
 
@@ -50,12 +52,12 @@ def _play(console: Console, stack: ExitStack, deadline: float) -> None:
     for number in (1, 2):
         stage.start_worker(number)
     stage.start_api()
-    mails = " and ".join(f"{count} messages ({name})" for name, count in MESSAGES.items())
-    console.print(f"Two workers are starting; the mail server holds {mails}.")
+    mails = ", ".join(f"{name} {count}" for name, count in MESSAGES.items())
+    console.print(f"Two workers are starting; messages on the mail server: {mails}.")
     with Screen(console) as screen:
-        story = Story(app, stage, screen, deadline)
-        story.play()
-    close_the_books(console, app, stage, story)
+        scene = Scene(app, stage, screen, operator(stage.home), deadline)
+        play(scene)
+    close_the_books(console, scene)
     console.print(
         "\nGo on: [bold]make up[/] runs it for you, with the API's documentation at "
         f"http://{app.settings.api.host}:{app.settings.api.port}/docs; README.md shows how to write an actor."

@@ -13,12 +13,14 @@ from base64 import b64encode
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.client import HTTPConnection
 from pathlib import Path
 
 from broker.redis.embedded import EmbeddedServer
 from control.demo.peers.imap_server import PASSWORD_VARIABLE
 from control.demo.peers.mail import write_maildir
-from control.demo.peers.webhook_receiver import SECRET_VARIABLE
+from control.demo.peers.webhook_receiver import BROKEN, MEND, SECRET_VARIABLE
 from jobs.errors import CallboardError
 from middleware.sealing.ring_file import make_ring
 
@@ -26,6 +28,9 @@ MESSAGES = {"inbox": 400, "archive": 800}
 #: Shorter than the default of 15 s, so that nobody waits long to see a dead worker's job return.
 LEASE_SECONDS = 5
 KEPT_DEMOS = 3
+#: The limit `reports`: how many jobs a second a tenant may start, and this one.
+LIMIT, OTHERS_LIMIT = "reports", 100
+LIMITED_TENANT, LIMIT_OF = "acme", 5
 #: Settings of the person's own installation, which the demo must not touch.
 FOREIGN = ("REDIS_", "DATABASE_URL", "WORKER_", "QUEUE_", "START_WORKERS", "CALLBOARD_", "SENTRY_")
 
@@ -41,11 +46,11 @@ class Stage:
     home: Path
     stack: ExitStack
     workers: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
-    api_url: str = ""
+    receiver_port: int = 0
 
     def start_worker(self, number: int) -> None:
-        """Start `dramatiq actors` as process number `number`; its log is worker-NUMBER.log."""
-        command = [sys.executable, "-m", "dramatiq", "actors", "-p", "1", "-t", "8"]
+        """Start `dramatiq actors`, with the demo's actors too; its log is worker-NUMBER.log."""
+        command = [sys.executable, "-m", "dramatiq", "actors", "control.demo.actors", "-p", "1", "-t", "8"]
         process = self._start(f"worker-{number}", command, {"WORKER_ID": f"worker-{number}"})
         self.workers[number] = process
 
@@ -61,10 +66,19 @@ class Stage:
         return None
 
     def start_api(self) -> None:
-        port = _free_port()
-        self.api_url = f"http://127.0.0.1:{port}"
         command = [sys.executable, "-m", "control.api"]
-        self._start("api", command, {"CALLBOARD_API__PORT": str(port)})
+        self._start("api", command, {"CALLBOARD_API__PORT": str(_free_port())})
+
+    def mend(self) -> None:
+        """Bring the partner's webhook receiver in order."""
+        connection = HTTPConnection("127.0.0.1", self.receiver_port, timeout=10)
+        try:
+            connection.request("POST", MEND, body=b"")
+            status = connection.getresponse().status
+        finally:
+            connection.close()
+        if status != HTTPStatus.NO_CONTENT:
+            raise DemoFailed(f"The webhook receiver could not be mended: it answered {status}.")
 
     def start_peer(self, name: str, module: str, arguments: list[str], env: Mapping[str, str]) -> int:
         """Start one of `control.demo.peers`; returns the port that it says it listens on."""
@@ -118,12 +132,12 @@ def set_stage(base: Path, stack: ExitStack) -> Stage:
             ["--maildir", str(home / name)],
             {PASSWORD_VARIABLE: password},
         )
-    receiver = stage.start_peer(
+    stage.receiver_port = stage.start_peer(
         "webhook-receiver", "control.demo.peers.webhook_receiver", [], {SECRET_VARIABLE: secret}
     )
     config = home / "callboard.toml"
     config.touch(0o600)
-    config.write_text(_config(mailboxes, password, receiver, secret))
+    config.write_text(_config(mailboxes, password, stage.receiver_port, secret))
     os.environ["CALLBOARD_HOME"] = str(home)
     os.environ["CALLBOARD_CONFIG"] = str(config)
     return stage
@@ -134,9 +148,11 @@ def _config(mailboxes: Mapping[str, int], password: str, receiver: int, secret: 
     for name, port in mailboxes.items():
         lines += [f"[mailboxes.{name}]", 'host = "127.0.0.1"', f"port = {port}", 'tls = "none"']
         lines += ['username = "demo"', f'password = "{password}"']
-    for name, path in {"crm": "/", "legacy": "/refuse"}.items():
+    for name, path in {"crm": "/", "legacy": "/refuse", "partner": BROKEN}.items():
         lines += [f"[webhooks.{name}]", f'url = "http://127.0.0.1:{receiver}{path}"', f'secret = "{secret}"']
         lines += ["allow_private = true"]
+    lines += [f"[limits.{LIMIT}]", 'by = "tenant"', 'queues = ["report-generate"]', f"limit = {OTHERS_LIMIT}"]
+    lines += [f"[tenants.{LIMITED_TENANT}.limits.{LIMIT}]", f"limit = {LIMIT_OF}"]
     return "\n".join(lines) + "\n"
 
 

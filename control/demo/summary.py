@@ -3,14 +3,12 @@
 import time
 from typing import TYPE_CHECKING
 
-import orjson
 from rich.console import Console
 from rich.table import Table
 
-from control.demo.stage import DemoFailed, Stage
-from control.demo.story import Story
+from control.demo.scene import Part, Scene
+from control.demo.stage import DemoFailed
 from control.service.reading import failed_reason
-from jobs.model import Job
 from jobs.states import JobState
 
 if TYPE_CHECKING:
@@ -19,50 +17,61 @@ if TYPE_CHECKING:
 #: Audit rows are written in batches, a moment after the attempts.
 ROWS_WITHIN_S = 15.0
 NEXT = "`callboard dead list` shows dead letters, `callboard jobs retry ID` runs one again."
-CAPTION = "wait: from send() to the last start; run: the last attempt"
+CAPTION = "wait: from send() to the last start; run: last attempt; several: the longest"
+STYLES = {JobState.FAILED: "red", JobState.CANCELLED: "yellow"}
 
 
-def close_the_books(console: Console, app: "App", stage: Stage, story: Story) -> None:
+def close_the_books(console: Console, scene: Scene) -> None:
     """Print the end. Raises DemoFailed unless there is one audit row for each attempt."""
-    jobs = story.jobs()
-    console.print(_table(jobs))
-    for _, job in jobs:
-        record = orjson.loads(job.record) if job.record else {}
-        result = record.get("result")
-        if isinstance(result, dict) and "path" in result:
-            console.print(f"  {result['path']}  ({result['size']:,} bytes)", soft_wrap=True, highlight=False)
-    attempts = sum(job.attempts for _, job in jobs)
-    rows = _audit_rows(app, attempts)
+    console.print(_table(scene))
+    for file in scene.files:
+        console.print(f"  {file}", markup=False, soft_wrap=True, highlight=False)
+    attempts = sum(_attempts(scene, part) for part in scene.parts)
+    rows = _audit_rows(scene.app, attempts)
     console.print(f"\n{attempts} attempts, {rows} audit rows: ", end="")
     if rows != attempts:
         console.print("[red]they differ[/]")
         raise DemoFailed("There is not one audit row for each attempt.")
     console.print("[green]equal[/]")
-    console.print(f"Killed: {story.killed}; its job was finished elsewhere.")
-    for title, job in jobs:
-        if job.state is JobState.FAILED:
-            reason = (failed_reason(job) or "no reason given").partition("\n")[0]
-            console.print(f"Dead letter: {title}, because {reason}", markup=False, soft_wrap=True)
+    console.print(f"Killed: {scene.killed}; its job was finished elsewhere.")
+    for part in scene.parts:
+        if part.ends is JobState.FAILED:
+            reason = (failed_reason(scene.job(part)) or "no reason given").partition("\n")[0]
+            console.print(f"Dead letter: {part.title}, because {reason}", markup=False, soft_wrap=True)
     console.print(f"With `make up`: {NEXT}", markup=False, soft_wrap=True)
-    console.print(f"Logs and data of this run: {stage.home}", soft_wrap=True)
+    console.print(f"Logs and data of this run: {scene.stage.home}", soft_wrap=True)
 
 
-def _table(jobs: list[tuple[str, Job]]) -> Table:
-    table = Table("job", "queue", "state", title="\nWhat became of the jobs", caption=CAPTION)
+def _table(scene: Scene) -> Table:
+    table = Table(title="\nWhat became of the jobs", caption=CAPTION, show_footer=True)
+    jobs, attempts = sum(len(part.ids) for part in scene.parts), 0
+    for heading in ("job", "queue", "state"):
+        table.add_column(heading)
     for heading in ("attempts", "wait", "run"):
         table.add_column(heading, justify="right")
-    for title, job in jobs:
-        style = "red" if job.state is JobState.FAILED else "green"
-        state = f"[{style}]{job.state}[/]"
-        wait = _seconds(job.created_at, job.started_at)
-        table.add_row(
-            title, job.queue, state, str(job.attempts), wait, _seconds(job.started_at, job.finished_at)
-        )
+    for part in scene.parts:
+        attempts += _attempts(scene, part)
+        table.add_row(*_row(scene, part))
+    table.columns[0].footer, table.columns[2].footer = "together", f"{jobs} jobs"
+    table.columns[3].footer = str(attempts)
     return table
 
 
-def _seconds(start: int | None, end: int | None) -> str:
-    return "" if start is None or end is None else f"{(end - start) / 1000:.2f} s"
+def _row(scene: Scene, part: Part) -> tuple[str, ...]:
+    jobs = scene.jobs(part)
+    state = f"[{STYLES.get(part.ends, 'green')}]{part.ends}[/]"
+    wait = max(_span(job.created_at, job.started_at) for job in jobs)
+    run = max(_span(job.started_at, job.finished_at) for job in jobs)
+    return part.title, jobs[0].queue, state, str(_attempts(scene, part)), f"{wait:.2f} s", f"{run:.2f} s"
+
+
+def _attempts(scene: Scene, part: Part) -> int:
+    return part.before + sum(job.attempts for job in scene.jobs(part))
+
+
+def _span(start: int | None, end: int | None) -> float:
+    """Seconds."""
+    return 0.0 if start is None or end is None else (end - start) / 1000
 
 
 def _audit_rows(app: "App", expected: int) -> int:

@@ -5,7 +5,8 @@
 The secret comes by that variable, or as the first line of stdin. When ready it prints one line,
 {"port": 40144}; it ends on SIGTERM. The first `--failures` deliveries of each webhook-id are answered 503,
 the first of them with `Retry-After: 1`; after them a delivery with a valid signature gets 204, another 401.
-The path /gone answers 410 and /refuse 400 at once. GET /ledger tells what came:
+The path /gone answers 410 and /refuse 400 at once; /partner answers 503 until a POST to /mend, then as it
+should. GET /ledger tells what came:
 {"deliveries": {id: {"attempts": 3, "statuses": [503, 503, 204], "valid": [true, true, true], "path": "/"}}}.
 """
 
@@ -22,6 +23,8 @@ from typing import Any
 SECRET_VARIABLE = "CALLBOARD_DEMO_WEBHOOK_SECRET"  # noqa: S105 - the variable's name
 _BODY_BYTES = 1_000_000
 _FIXED = {"/gone": HTTPStatus.GONE, "/refuse": HTTPStatus.BAD_REQUEST}
+#: The path that is out of order until somebody posts to the other.
+BROKEN, MEND = "/partner", "/mend"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -62,6 +65,7 @@ class Receiver(ThreadingHTTPServer):
 
         self.verifier = Webhook(secret)
         self.failures = failures
+        self.out_of_order = True
         self.ledger: dict[str, dict[str, Any]] = {}
         self.lock = threading.Lock()
         super().__init__(("127.0.0.1", port), _Handler)
@@ -73,12 +77,17 @@ class Receiver(ThreadingHTTPServer):
                 message_id, {"attempts": 0, "statuses": [], "valid": [], "path": path}
             )
             entry["attempts"] += 1
-            early = entry["attempts"] <= self.failures
+            early = self.out_of_order if path == BROKEN else entry["attempts"] <= self.failures
             status = HTTPStatus.NO_CONTENT if valid else HTTPStatus.UNAUTHORIZED
             status = _FIXED.get(path, HTTPStatus.SERVICE_UNAVAILABLE if early else status)
             entry["statuses"].append(int(status))
             entry["valid"].append(valid)
-            return status, status == HTTPStatus.SERVICE_UNAVAILABLE and entry["attempts"] == 1
+            patience = early and path != BROKEN and entry["attempts"] == 1
+            return status, patience and status == HTTPStatus.SERVICE_UNAVAILABLE
+
+    def mend(self) -> None:
+        with self.lock:
+            self.out_of_order = False
 
     def report(self) -> bytes:
         with self.lock:
@@ -100,7 +109,12 @@ class _Handler(BaseHTTPRequestHandler):
         if not length.isdecimal() or int(length) > _BODY_BYTES:
             self._answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             return
-        valid = self._valid(self.rfile.read(int(length)))
+        body = self.rfile.read(int(length))
+        if self.path == MEND:
+            self.server.mend()
+            self._answer(HTTPStatus.NO_CONTENT)
+            return
+        valid = self._valid(body)
         message_id = self.headers.get("webhook-id", "")
         status, patience = self.server.record(message_id, self.path, valid=valid)
         self._answer(status, headers={"Retry-After": "1"} if patience else {})
