@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, text
 
-from database.engine import read_session
+from database.engine import read_session, unlimited_waits
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -30,8 +30,7 @@ def migrate(engine: Engine, revision: str = "head") -> bool:
     if revision == "head" and not pending(engine):
         return False
     with _one_at_a_time, engine.begin() as connection:  # BEGIN IMMEDIATE is SQLite's lock
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
+        _begin(connection)
         before = _revision(connection)
         command.upgrade(_config(connection), revision)
         return _revision(connection) != before
@@ -42,8 +41,7 @@ def downgrade(engine: Engine, revision: str) -> None:
     from alembic import command
 
     with _one_at_a_time, engine.begin() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
+        _begin(connection)
         command.downgrade(_config(connection), revision)
 
 
@@ -58,6 +56,13 @@ def pending(engine: Engine) -> bool:
         known = {script.revision for script in scripts.walk_revisions()}
         # A database that a newer release has migrated is left as it is: this one may still serve.
         return current != scripts.get_current_head() and (current is None or current in known)
+
+
+def _begin(connection: Connection) -> None:
+    """Wait for others that migrate, and take all the time that large tables need."""
+    unlimited_waits(connection)
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
 
 
 def _revision(connection: Connection) -> str | None:

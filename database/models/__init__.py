@@ -7,6 +7,7 @@ from database.models.blobs import PayloadBlob, PayloadBlobChunk
 from database.models.executions import JobExecution
 from database.models.mail import MailboxCursor, StoredMessage, SyncRun
 from database.models.reports import Report
+from database.models.schedules import SchedulerLeaseRow, ScheduleRow, SchedulerProcessRow, ScheduleTick
 from database.models.tenant_keys import TenantKey
 from database.models.webhooks import DisabledEndpoint, WebhookDelivery
 
@@ -22,6 +23,10 @@ __all__ = [
     "PayloadBlob",
     "PayloadBlobChunk",
     "Report",
+    "ScheduleRow",
+    "ScheduleTick",
+    "SchedulerLeaseRow",
+    "SchedulerProcessRow",
     "StoredMessage",
     "SyncRun",
     "TenantKey",

@@ -1,0 +1,209 @@
+"""The schedules there are, of code, settings and SQL together, and what people do with them."""
+
+import difflib
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from database.errors import DatabaseUnavailable
+from database.schedule_history import ScheduleHistory, TickKind, TickRow
+from database.schedules import Schedules, StoredSchedule
+from jobs.errors import InvalidSchedule
+from jobs.schedules import Schedule, Source, fingerprint
+from scheduling import checking, firing
+from scheduling.catch_up import left_out
+from scheduling.declared import declared
+from scheduling.documents import timing_of, written
+from scheduling.entries import Entry, State, entry_of, new_row
+from scheduling.errors import NotEditable, ScheduleChanged, ScheduleExists, UnknownSchedule
+from scheduling.firing import Fired, missed_row, utc_now
+
+if TYPE_CHECKING:
+    from actors.composition import App
+
+__all__ = ["Book", "Entry", "State"]
+
+logger = logging.getLogger("callboard.schedules")
+
+WHILE_PAUSED = "while it was paused"
+WHILE_DISABLED = "while it was disabled"
+
+
+class Book:
+    """`now` is the clock. All verbs raise DatabaseUnavailable, and DatabaseOutdated before the migration."""
+
+    def __init__(self, app: "App", now: Callable[[], datetime] = utc_now) -> None:
+        self._app = app
+        self._now = now
+
+    # Reading
+
+    def entries(self) -> list[Entry]:
+        """All of them, by name; declared ones also before a scheduler ever ran."""
+        known = declared(self._app)
+        rows = {row.name: row for row in self._rows.all()}
+        now = self._now()
+        for name, schedule in known.items():
+            if name not in rows:
+                rows[name] = new_row(self._app, schedule, now, schedule.source.value)
+        return [entry_of(self._app, row, known.get(name)) for name, row in sorted(rows.items())]
+
+    def entry(self, name: str) -> Entry:
+        """One of them. Raises UnknownSchedule with the nearest name."""
+        schedule, row = declared(self._app).get(name), self._rows.get(name)
+        if row is None and schedule is not None:
+            row = new_row(self._app, schedule, self._now(), schedule.source.value)
+        if row is None:
+            self._unknown(name)
+        return entry_of(self._app, row, schedule)
+
+    def check(self, schedule: Schedule) -> None:
+        """Raise InvalidSchedule, InvalidPayload or UnknownActor unless it could be fired."""
+        checking.check(self._app, schedule)
+
+    # Runtime schedules
+
+    def add(self, schedule: Schedule, by: str) -> Entry:
+        """Store a new schedule, which begins now. Raises ScheduleExists, KeyMissing, what `check` does."""
+        schedule = replace(schedule, source=Source.RUNTIME)
+        self.check(schedule)
+        if schedule.name in declared(self._app):
+            self._taken(schedule.name)
+        row = self._rows.add(new_row(self._app, schedule, self._now(), by))
+        if row is None:
+            self._taken(schedule.name)
+        return entry_of(self._app, row, None)
+
+    def replace(self, schedule: Schedule, by: str, version: int | None = None) -> Entry:
+        """Put another schedule in the place of the one with its name; with another timing it begins now.
+
+        Raises UnknownSchedule, NotEditable, ScheduleChanged unless its version is still this one, KeyMissing,
+        and what `check` does.
+        """
+        schedule = replace(schedule, source=Source.RUNTIME)
+        before = self._editable(schedule.name)
+        self.check(schedule)
+        changes, ticks = self._changes(before, schedule)
+        row = self._rows.edit(
+            schedule.name,
+            changes,
+            by,
+            at=self._now(),
+            version=before.row.version if version is None else version,
+            ticks=ticks,
+        )
+        if row is None:
+            raise ScheduleChanged(
+                f"Schedule {schedule.name!r} was changed since it was read; read it again, then change it."
+            )
+        return entry_of(self._app, row, None)
+
+    def delete(self, name: str, by: str) -> None:
+        """Remove a schedule that was made at runtime, or that nothing declares any more; its history stays.
+
+        Raises UnknownSchedule and NotEditable.
+        """
+        entry = self.entry(name)
+        if entry.state is not State.GONE:
+            self._must_be_editable(entry)
+        if not self._rows.remove(name):
+            self._unknown(name)
+
+    # Any schedule
+
+    def pause(self, name: str, by: str) -> bool:
+        """Fire it no more; False when it was paused already. Raises UnknownSchedule."""
+        self._with_row(name)
+        return self._known(name, self._rows.pause(name, by, self._now()))
+
+    def resume(self, name: str, by: str) -> bool:
+        """Fire it again, from now on: what was missed is noted in its history, and not caught up. False when
+        it was not paused. Raises UnknownSchedule."""
+        self._with_row(name)
+        entry, now = self.entry(name), self._now()
+        missed = self._missed(entry, now, WHILE_PAUSED)
+        return self._known(name, self._rows.resume(name, now, missed[0] if missed else None))
+
+    def run_now(self, name: str, by: str) -> Fired:
+        """Hand over a job of it now, also when it is paused. Its ticks stay as they are.
+
+        Raises UnknownSchedule, InvalidSchedule when it cannot be read, and what enqueueing raises.
+        """
+        entry = self.entry(name)
+        if entry.schedule is None:
+            raise InvalidSchedule(f"Schedule {name!r} cannot be run: {entry.flaw}")
+        self.check(entry.schedule)
+        fired = firing.run_now(self._app, entry.schedule, self._now())
+        try:
+            ScheduleHistory(self._app.engine()).add([fired.row(TickKind.RUN, by)])
+        except DatabaseUnavailable as error:
+            logger.error("%s was run by hand, but that is not in its history: %s", name, error)
+        return fired
+
+    # Inside
+
+    @property
+    def _rows(self) -> Schedules:
+        return Schedules(self._app.engine())
+
+    def _changes(self, before: Entry, after: Schedule) -> tuple[dict[str, Any], list[TickRow]]:
+        changes: dict[str, Any] = {
+            "document": written(self._app, after),
+            "enabled": after.enabled,
+            "fingerprint": fingerprint(after),
+            "timing": timing_of(after),
+            "flaw": None,
+            "flawed_at": None,
+        }
+        now, row = self._now(), before.row
+        enabled_again = after.enabled and not row.enabled
+        ticks = self._missed(before, now, WHILE_DISABLED) if enabled_again else []
+        if enabled_again or changes["timing"] != row.timing:
+            changes["cursor"] = now
+        return changes, ticks
+
+    def _missed(self, entry: Entry, now: datetime, why: str) -> list[TickRow]:
+        return missed_of(entry.schedule, entry.row, now, why)
+
+    def _with_row(self, name: str) -> None:
+        """A declared schedule has no row before a scheduler has seen it."""
+        if self._rows.get(name) is None:
+            self._rows.add(self.entry(name).row)
+
+    def _editable(self, name: str) -> Entry:
+        entry = self.entry(name)
+        self._must_be_editable(entry)
+        return entry
+
+    def _must_be_editable(self, entry: Entry) -> None:
+        if not entry.editable:
+            place = "settings" if entry.source is Source.SETTINGS else "code"
+            raise NotEditable(
+                f"Schedule {entry.name!r} is declared in {place}; change it there. Here it can be paused."
+            )
+
+    def _known(self, name: str, done: bool | None) -> bool:
+        if done is None:
+            self._unknown(name)
+        return done
+
+    def _taken(self, name: str) -> NoReturn:
+        raise ScheduleExists(f"There is a schedule named {name!r} already; choose another name.")
+
+    def _unknown(self, name: str) -> NoReturn:
+        names = {row.name for row in self._rows.all()} | declared(self._app).keys()
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise UnknownSchedule(f"There is no schedule named {name!r}{hint}")
+
+
+def missed_of(schedule: Schedule | None, row: StoredSchedule, now: datetime, why: str) -> list[TickRow]:
+    """What a schedule did not fire since its cursor, as one row of its history, or none."""
+    if schedule is None:
+        return []
+    passed = left_out(schedule, row.cursor, now)
+    if passed.last_missed is None:
+        return []
+    return [missed_row(schedule, passed.missed, passed.last_missed, now, why)]

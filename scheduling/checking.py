@@ -1,0 +1,37 @@
+"""Whether a schedule could be fired here: its actor is known, and takes its arguments and its options."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from broker.options import DRAMATIQ_NAMES, NAMES, JobOptions, check_names
+from jobs.errors import CallboardError, InvalidPayload
+from jobs.schedules import Schedule, arguments, job_options
+
+if TYPE_CHECKING:
+    from actors.composition import App
+
+#: Any tick will do to fill the templates.
+_SAMPLE = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)
+
+
+def check(app: "App", schedule: Schedule) -> None:
+    """Raise UnknownActor, InvalidPayload or InvalidSchedule, in one sentence, unless it could be fired."""
+    app.validate(schedule.actor, arguments(schedule, _SAMPLE))
+    actor = app.broker.actors[schedule.actor]
+    rules = app.rules_of(actor.queue_name)
+    options = job_options(schedule, _SAMPLE)
+    check_names(options, NAMES | DRAMATIQ_NAMES | app.broker.actor_options)
+    chosen = JobOptions.declared(actor.options, rules).with_call(options)
+    if rules.require_tenant and not chosen.tenant_id:
+        raise InvalidPayload(f"Jobs of {actor.queue_name!r} need a tenant: give the schedule a tenant_id.")
+
+
+def flaw_of(app: "App", schedule: Schedule) -> str | None:
+    """Why it could not be fired, if so."""
+    try:
+        check(app, schedule)
+    except CallboardError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001  a validator of the actor's own; its text may quote a value
+        return f"{schedule.actor} cannot check its arguments: {type(error).__name__}."
+    return None

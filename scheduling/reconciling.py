@@ -1,0 +1,110 @@
+"""At the start of a leader: rows follow what code and settings declare, and flaws follow what fits here."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from database.schedule_history import TickRow
+from database.schedules import StoredSchedule
+from jobs.schedules import Schedule, Source, fingerprint
+from scheduling.book import WHILE_DISABLED, missed_of
+from scheduling.documents import timing_of
+from scheduling.entries import GONE, Entry, entry_of, new_row
+
+if TYPE_CHECKING:
+    from actors.composition import App
+
+logger = logging.getLogger("callboard.schedules")
+
+WHILE_GONE = "while it was not declared"
+
+
+@dataclass
+class Reconciled:
+    """The entries as they are then, and what has to be written so that the rows say so."""
+
+    entries: list[Entry] = field(default_factory=list)
+    new: list[StoredSchedule] = field(default_factory=list)
+    changed: dict[str, dict[str, Any]] = field(default_factory=dict)
+    ticks: list[TickRow] = field(default_factory=list)
+
+
+def reconcile(
+    app: "App", rows: Sequence[StoredSchedule], declared: Mapping[str, Schedule], now: datetime
+) -> Reconciled:
+    """Compare rows with what is declared. New ones begin now, and so do those with another timing, those that
+    come back, and those that are enabled again. Raises KeyUnavailable."""
+    found = Reconciled()
+    for row in rows:
+        found.entries.append(_reconciled(app, row, declared.get(row.name), now, found))
+    known = {row.name for row in rows}
+    for name, schedule in declared.items():
+        if name not in known:
+            entry = entry_of(app, new_row(app, schedule, now, schedule.source.value), schedule)
+            row = with_flaw(entry, now)
+            found.new.append(row)
+            found.entries.append(Entry(row, schedule, entry.flaw, entry.private))
+    return found
+
+
+def with_flaw(entry: Entry, now: datetime) -> StoredSchedule:
+    """The row with the flaw as it is found here; one that is new, or healed, is told to the log."""
+    row, flaw = entry.row, entry.flaw
+    if flaw == row.flaw:
+        return row
+    if flaw is None:
+        logger.info("Schedule %s fits again.", row.name)
+    elif row.gone:
+        logger.warning("Schedule %s: %s", row.name, flaw)
+    else:
+        logger.error("Schedule %s cannot run: %s", row.name, flaw)
+    return row.altered(flaw=flaw, flawed_at=None if flaw is None else now)
+
+
+def _reconciled(
+    app: "App", row: StoredSchedule, schedule: Schedule | None, now: datetime, found: Reconciled
+) -> Entry:
+    if row.source == Source.RUNTIME and schedule is not None:
+        logger.error(
+            "Schedule %s is declared in %s, but one of this name was made at runtime, which counts: "
+            "delete that, or rename one of them.",
+            row.name,
+            schedule.source.value,
+        )
+    entry = entry_of(app, row, schedule)
+    after = with_flaw(entry, now)
+    if row.source != Source.RUNTIME and schedule is not None:
+        after = _as_declared(row, after, schedule, now, found)
+    if after is not row and (changed := _differences(row, after)):
+        found.changed[row.name] = changed
+    return Entry(after, entry.schedule, entry.flaw, entry.private)
+
+
+def _as_declared(
+    before: StoredSchedule, row: StoredSchedule, schedule: Schedule, now: datetime, found: Reconciled
+) -> StoredSchedule:
+    mark = fingerprint(schedule)
+    back, enabled_again = before.gone, schedule.enabled and not before.enabled
+    if mark == before.fingerprint and not back and not enabled_again and row.enabled == before.enabled:
+        return row
+    timing = timing_of(schedule)
+    if back or enabled_again:
+        why = WHILE_GONE if back else WHILE_DISABLED
+        found.ticks += missed_of(schedule, before, now, why)
+    if back or enabled_again or timing != before.timing:
+        row = row.altered(cursor=max(now, before.cursor))
+    by = schedule.source.value
+    return row.altered(fingerprint=mark, timing=timing, updated_at=now, updated_by=by)
+
+
+def _differences(before: StoredSchedule, after: StoredSchedule) -> dict[str, Any]:
+    return {
+        name: getattr(after, name)
+        for name in StoredSchedule.__slots__
+        if getattr(after, name) != getattr(before, name)
+    }
+
+
+__all__ = ["GONE", "Reconciled", "reconcile", "with_flaw"]
