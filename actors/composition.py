@@ -12,6 +12,7 @@ from actors.instruments import Instruments
 from actors.limit_rules import limit_book
 from actors.notes import JobNotes
 from actors.outcome_watch import OutcomeWatch
+from actors.schedule_standing import ScheduleStanding
 from actors.sealing import Sealing, is_private, refused_gauges
 from broker.blobs import LargeArguments
 from broker.broker import CallboardBroker
@@ -92,6 +93,7 @@ class App:
             release=settings.release,
             limits=self.limits,
             store=lambda: self.store,
+            threads=lambda: self.broker.lifecycle.threads,
             workers=lambda: self.store.workers(),
             cached_results=CachedResults(lambda: self.broker),
             barriers=GroupBarriers(lambda: self.store),
@@ -128,6 +130,7 @@ class App:
             self.sealing.codec(limit) if store is None else Codec(limit),
             is_private,
             lambda codec: LargeArguments(self.blobs, codec, settings.blobs.max_bytes),
+            ScheduleStanding(lambda: self.settings, self.engine).port,
         )
 
     @property
@@ -227,6 +230,7 @@ class App:
         kept = policy.retention
         return QueueRules(
             concurrency=policy.concurrency,
+            worker_rate=_starts(policy.per_worker_rate),
             global_concurrency=policy.effective_global_concurrency,
             rate=_starts(policy.rate),
             share=policy.share or "",

@@ -1,22 +1,23 @@
 """The limits and providers of the settings, as the middleware takes them."""
 
 from jobs.limits import Algorithm, BreakerTerms, By, LimitBook, LimitRule, ProviderRule, Terms
-from settings import LimitSettings, ProviderSettings, Settings
+from settings import LimitSettings, ProviderSettings, QueuePolicy, Settings
 
 
 def limit_book(settings: Settings) -> LimitBook:
     """All that counts while jobs run."""
-    policies = {queue: settings.policy(queue) for queue in settings.queues}
-    rates = {
-        queue: Terms(policy.per_resource_rate.count, policy.per_resource_rate.ms)
-        for queue, policy in policies.items()
-        if policy.per_resource_rate is not None
-    }
+    rates = {queue: _resource_rate(policy) for queue, policy in settings.queues.items()}
     return LimitBook(
         {name: _rule(settings, name, one) for name, one in settings.limits.items()},
         {name: _provider(name, one) for name, one in settings.providers.items()},
         rates,
+        _resource_rate(settings.queue_defaults),
     )
+
+
+def _resource_rate(policy: QueuePolicy) -> Terms | None:
+    rate = policy.per_resource_rate
+    return Terms(rate.count, rate.ms) if rate is not None else None
 
 
 def _rule(settings: Settings, name: str, given: LimitSettings) -> LimitRule:

@@ -10,7 +10,7 @@ from jobs.errors import CallboardError
 from settings import SettingsError
 
 #: Files of this folder that declare no actor and are imported where they are needed.
-_PARTS = frozenset({"composition", "declare", "instruments", "limit_rules", "loading", "logs"})
+_PARTS = frozenset({"composition", "declare", "instruments", "limit_rules", "loading", "logs", "upkeep"})
 #: Their message is a sentence; of any other error it needs the name before it.
 _WORDED = (CallboardError, SettingsError, ImportError, SyntaxError, TypeError, ValueError)
 

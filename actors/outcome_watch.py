@@ -7,19 +7,28 @@ stream of events alone, which this reads on its way to the audit.
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from broker.codec import UndecodablePayload
+from broker.codec import UndecodablePayload, is_secret
 from broker.following import following_id
-from jobs.errors import CallboardError, StoreUnavailable
+from jobs.errors import (
+    CallboardError,
+    InvalidPayload,
+    KeyShredded,
+    KeyUnavailable,
+    PayloadTooLarge,
+    StoreUnavailable,
+)
 from jobs.events import EventSink
-from jobs.model import Event, Outcome
+from jobs.model import Event, Job, Outcome
 from jobs.states import JobState
 from middleware.callbacks import call, callback_of, failure_form, message_form
 
 if TYPE_CHECKING:
+    from dramatiq import Message
+
     from broker.broker import CallboardBroker
 
 logger = logging.getLogger(__name__)
@@ -27,6 +36,8 @@ logger = logging.getLogger(__name__)
 #: Verdicts of a worker, which has sent what follows.
 BY_A_WORKER = frozenset({Outcome.COMPLETED, Outcome.FAILED})
 ENDED = frozenset({JobState.FAILED, JobState.CANCELLED})
+#: A callback that cannot be sent because of these will not be sent later either.
+FOR_GOOD = (UndecodablePayload, InvalidPayload, PayloadTooLarge, KeyShredded)
 #: Events that are remembered: while the database is away the same ones come again and again.
 MOST_REMEMBERED = 10_000
 
@@ -52,32 +63,50 @@ class OutcomeWatch:
         if job_id in self._told:
             return
         try:
-            self._send(event, job_id)
-        except StoreUnavailable:
+            for_good = self._send(event, job_id)
+        except (StoreUnavailable, KeyUnavailable):
             raise  # the reader comes again with the same events
         except (CallboardError, UndecodablePayload) as error:
+            if isinstance(error.__cause__, KeyUnavailable):
+                raise error.__cause__ from None
             logger.error("The callback of job %s was not sent: %s", event.job_id, type(error).__name__)
-        self._told[job_id] = None
-        if len(self._told) > MOST_REMEMBERED:
-            self._told.popitem(last=False)
+            for_good = isinstance(error, FOR_GOOD)
+        if for_good:
+            self._told[job_id] = None
+            if len(self._told) > MOST_REMEMBERED:
+                self._told.popitem(last=False)
 
-    def _send(self, event: Event, job_id: str) -> None:
+    def _send(self, event: Event, job_id: str) -> bool:
+        """Whether there is no more to be done for this event."""
         broker = self._broker()
-        actor = broker.actors.get(event.actor)
         job = broker.store.get(event.job_id)
-        if actor is None or job is None:
-            return  # it was removed before its event was read
-        message = broker.decode(job)
-        target = callback_of("on_failure", message.options, actor.options)
+        if job is None:
+            return True  # it was removed before its event was read
+        actor, message = broker.actors.get(event.actor), broker.decode(job)
+        target = callback_of("on_failure", message.options, actor.options if actor is not None else {})
         if target is None:
-            return
+            if actor is None:
+                logger.warning(
+                    "Job %s ended, and nobody is told: this process does not know its actor %s.",
+                    event.job_id,
+                    event.actor,
+                )
+            return actor is not None
         error = (orjson.loads(job.record) if job.record else {}).get("error", {})
         call(
             broker,
             target,
-            message_form(broker, message, broker.rules_of),
+            _form_of(broker, job, message),
             str(event.state),
             failure_form(error, str(event.state)),
             job_id=job_id,
             tenant_id=event.lane,
         )
+        return True
+
+
+def _form_of(broker: "CallboardBroker", job: Job, message: "Message[Any]") -> dict[str, Any]:
+    if message.actor_name in broker.actors:
+        return message_form(broker, message, broker.rules_of, secret=is_secret(job))
+    # Nobody here knows whether its arguments are private.
+    return {**message.asdict(), "args": [], "kwargs": {}, "options": {}}

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import dramatiq
 from dramatiq import Message
 
+from broker.periodic import SCHEDULED_AT, call_at
 from broker.sent import SentMessage, make_message
+from jobs.errors import InvalidPayload
 from jobs.ids import check_job_id, check_tenant_id, scoped_id
 from jobs.scope import current_scope
 
@@ -59,7 +61,12 @@ class CallboardActor(dramatiq.Actor[P, R]):
         **options: Any,
     ) -> "SentMessage[R]":
         """Add a job with options of its own (`broker.options.NAMES`); `delay` in milliseconds or as a
-        timedelta. Raises the errors of `jobs.errors`."""
+        timedelta. With `scheduled_at` alone, as periodiq sends it, the job of that tick of the actor's
+        schedule. Raises the errors of `jobs.errors`."""
+        if SCHEDULED_AT in options:
+            if args or kwargs or delay is not None:
+                raise InvalidPayload("scheduled_at stands alone: the actor's schedule says the rest.")
+            kwargs, options = call_at(self, options)
         if isinstance(delay, timedelta):
             delay = int(delay.total_seconds() * 1000)
         job_id = self._prepare(options)

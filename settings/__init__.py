@@ -9,6 +9,7 @@ from settings.model import Settings
 from settings.names import actor_of, queues_behind, resolve_name
 from settings.policy import Backoff, BackoffType, QueuePolicy, Retention
 from settings.redis_section import RedisSettings
+from settings.schedules_section import ScheduleSettings
 from settings.sections import (
     ApiSettings,
     AuditSettings,
@@ -17,7 +18,6 @@ from settings.sections import (
     MiddlewareSettings,
     PayloadSettings,
     ReportSettings,
-    Schedule,
     SentrySettings,
     SmtpSettings,
     TenantPolicy,
@@ -51,7 +51,7 @@ __all__ = [
     "ReportSettings",
     "Retention",
     "RetrySettings",
-    "Schedule",
+    "ScheduleSettings",
     "SentrySettings",
     "Settings",
     "SettingsError",

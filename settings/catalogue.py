@@ -121,7 +121,10 @@ SCHEDULES: tuple[tuple[str, str, bool], ...] = (
     ("maintenance-cache", "15 * * * *", False),
     ("maintenance-locks", "*/5 * * * *", True),
 )
-"""Name (of the queue, too), cron in UTC, and whether it is on without being asked for."""
+"""Name (of the queue, too), cron in UTC, and whether it is on without being asked for.
+
+Each run does what is due by then, so that after a downtime one is enough, and none beside another.
+"""
 
 
 def queue_rows() -> dict[str, dict[str, Any]]:
@@ -132,7 +135,13 @@ def queue_rows() -> dict[str, dict[str, Any]]:
 def schedule_rows() -> dict[str, dict[str, Any]]:
     """The default schedules, as a TOML table would give them."""
     return {
-        name: {"actor": name.replace("-", "_"), "cron": cron, "enabled": enabled}
+        name: {
+            "actor": name.replace("-", "_"),
+            "cron": cron,
+            "enabled": enabled,
+            "catch_up": "last",
+            "overlap": "skip",
+        }
         for name, cron, enabled in SCHEDULES
     }
 

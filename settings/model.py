@@ -21,6 +21,7 @@ from settings.keys_section import KeySettings
 from settings.limits_section import LimitSettings, ProviderSettings, disagreements
 from settings.policy import QueuePolicy
 from settings.redis_section import MAIN_SHARD, RedisSettings
+from settings.schedules_section import NAME, NAME_RULE, ScheduleSettings, over_schedules
 from settings.sections import (
     ApiSettings,
     AuditSettings,
@@ -29,7 +30,6 @@ from settings.sections import (
     MiddlewareSettings,
     PayloadSettings,
     ReportSettings,
-    Schedule,
     SentrySettings,
     SmtpSettings,
     TenantPolicy,
@@ -97,7 +97,7 @@ class Settings(BaseSettings):
     queues: FrozenMap[QueuePolicy] = Field(default_factory=empty_map)
     groups: FrozenMap[Words] = Field(default_factory=empty_map)
     aliases: FrozenMap[AliasJobs] = Field(default_factory=empty_map)
-    schedules: FrozenMap[Schedule] = Field(default_factory=empty_map)
+    schedules: FrozenMap[ScheduleSettings] = Field(default_factory=empty_map)
     limits: FrozenMap[LimitSettings] = Field(default_factory=empty_map)
     providers: FrozenMap[ProviderSettings] = Field(default_factory=empty_map)
     tenants: FrozenMap[TenantPolicy] = Field(default_factory=empty_map)
@@ -135,11 +135,13 @@ class Settings(BaseSettings):
                 name: overlay(defaults, row) if isinstance(row, Mapping) else row
                 for name, row in rows.items()
             }
-        tables = (("schedules", catalogue.schedule_rows()), ("aliases", aliases_table.TABLE))
-        for key, table in tables:
-            over = data.get(key, {})
-            if isinstance(over, Mapping):
-                layered[key] = overlay(table, over)
+        schedules = data.get("schedules", {})
+        if isinstance(schedules, Mapping):
+            rows = over_schedules(catalogue.schedule_rows(), schedules)
+            layered["schedules"] = overlay(rows, schedules)
+        aliases = data.get("aliases", {})
+        if isinstance(aliases, Mapping):
+            layered["aliases"] = overlay(aliases_table.TABLE, aliases)
         return layered
 
     @field_validator("home")
@@ -167,6 +169,9 @@ class Settings(BaseSettings):
                 )
         for key, problem in disagreements(self.limits, self.providers, self.tenants):
             raise _disagreement(key, problem)
+        for name in self.schedules:
+            if not NAME.fullmatch(name):
+                raise _disagreement(("schedules", name), NAME_RULE)
         shares: dict[str, str] = {}
         shards = {queue: shard for shard, queues in self.redis.shards.items() for queue in queues}
         for name, policy in self.queues.items():

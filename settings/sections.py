@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from settings.limits_section import TenantLimit
 from settings.policy import Section
 from settings.redis_section import Host, Port, Text
-from settings.units import Arguments, FrozenMap, Milliseconds, Seconds, Whole, Words, empty_map
+from settings.units import FrozenMap, Milliseconds, Seconds, Whole, Words, empty_map
 
 TlsMode = Literal["tls", "starttls", "none"]
 
@@ -178,36 +178,6 @@ class WebhookEndpoint(Section):
         if not re.fullmatch(r"whsec_[A-Za-z0-9+/]{16,}={0,2}", secret.get_secret_value()):
             raise ValueError("must be whsec_ followed by a base64 key of at least 12 bytes")
         return secret
-
-
-class Schedule(Section):
-    """One recurring job: the actor, when (cron of five fields in `timezone`), its arguments, on or off."""
-
-    actor: Text
-    cron: Text
-    timezone: Text = "UTC"
-    args: Arguments = Field(default_factory=empty_map)
-    enabled: bool = False
-
-    @field_validator("cron")
-    @classmethod
-    def _five_fields(cls, cron: str) -> str:
-        if not re.fullmatch(r"[0-9A-Za-z*,/?#-]+(?:\s+[0-9A-Za-z*,/?#-]+){4}", cron.strip()):
-            raise ValueError('must be a cron of five fields such as "0 9 * * 1-5"')
-        return cron.strip()
-
-    @field_validator("timezone")
-    @classmethod
-    def _a_zone(cls, name: str) -> str:
-        if name == "UTC":
-            return name
-        from zoneinfo import ZoneInfo
-
-        try:
-            ZoneInfo(name)
-        except (KeyError, ValueError, OSError):
-            raise ValueError('must be a time zone such as "Europe/Berlin"') from None
-        return name
 
 
 class TenantPolicy(Section):
