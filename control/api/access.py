@@ -18,6 +18,8 @@ from control.service import (
     QueueService,
     Replay,
     RuleActions,
+    ScheduleActions,
+    Schedules,
     WorkerService,
 )
 from control.service.keys import KeyActions
@@ -90,6 +92,14 @@ def _limits(request: Request) -> LimitService:
     return LimitService(_app(request), CALLER)
 
 
+def _schedules(request: Request) -> Schedules:
+    return Schedules(_app(request))
+
+
+def _schedule_actions(request: Request) -> ScheduleActions:
+    return ScheduleActions(_app(request), CALLER)
+
+
 def _app(request: Request) -> "App":
     return cast("App", request.app.state.app)
 
@@ -112,4 +122,6 @@ Canaries = Annotated[Canary, Depends(_canaries)]
 Histories = Annotated[HistoryService, Depends(_histories)]
 Rules = Annotated[EffectiveRules, Depends(_rules)]
 RuleVerbs = Annotated[RuleActions, Depends(_rule_actions)]
+ScheduleReads = Annotated[Schedules, Depends(_schedules)]
+ScheduleVerbs = Annotated[ScheduleActions, Depends(_schedule_actions)]
 Workers = Annotated[WorkerService, Depends(_workers)]

@@ -20,6 +20,7 @@ from control.api import (
     queue_actions,
     queues,
     rules,
+    schedules,
     tenants,
     workers,
 )
@@ -70,6 +71,7 @@ def create_api(app: "App") -> FastAPI:
         rules,
         limits,
         providers,
+        schedules,
         tenants,
         workers,
         fleet_keys,

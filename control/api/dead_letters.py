@@ -100,9 +100,11 @@ def replay(
 def canary(body: Annotated[CanaryRequest, shown("One cause", CAUSE)], canaries: Canaries) -> CanaryView:
     """One step. While its `state` is `waiting`, call again after a moment with its `next` as `run`.
 
-    It stops when a job fails as it had before. A run that is not called any more does nothing more.
+    It stops when a job fails as it had before, and unless `goOn` also when one of the first eleven fails by
+    another cause, or later more fail than complete. A run that is not called any more does nothing more.
     """
-    return canaries.step(body, Edit(patch=body.patch, lift_times=body.lift_times), body.run)
+    edit = Edit(patch=body.patch, lift_times=body.lift_times)
+    return canaries.step(body, edit, body.run, go_on=body.go_on)
 
 
 @router.post("/discard", summary="Remove dead letters", responses=DONE)

@@ -13,6 +13,7 @@ from jobs.errors import (
     CallboardError,
     InvalidAdjustment,
     InvalidPayload,
+    InvalidSchedule,
     JobIdTaken,
     JobNotFound,
     KeyMissing,
@@ -23,6 +24,7 @@ from jobs.errors import (
     UnknownLimit,
     UnknownQueue,
 )
+from scheduling.errors import NotEditable, ScheduleChanged, ScheduleExists, UnknownSchedule
 
 
 class ErrorDetail(BaseModel):
@@ -75,11 +77,16 @@ OF_OURS: Sequence[tuple[type[CallboardError], ApiError]] = (
     (UnknownLimit, ApiError(404, "unknown_limit")),
     (UnknownActor, ApiError(404, "unknown_actor")),
     (UnknownWorker, ApiError(404, "unknown_worker")),
+    (UnknownSchedule, ApiError(404, "unknown_schedule")),
     (NotAllowed, ApiError(403, "forbidden")),
     (JobIdTaken, ApiError(409, "taken")),
+    (ScheduleExists, ApiError(409, "taken")),
+    (ScheduleChanged, ApiError(409, "changed")),
+    (NotEditable, ApiError(409, "not_editable")),
     (NotPossible, ApiError(409, "not_possible")),
     (NotConfirmed, ApiError(422, "not_confirmed")),
     (InvalidAdjustment, ApiError(422, "invalid_rule")),
+    (InvalidSchedule, ApiError(422, "invalid_schedule")),
     (InvalidPayload, ApiError(422, "invalid_payload")),
     (PayloadTooLarge, TOO_LARGE),
     (KeyMissing, ApiError(409, "key_missing")),
@@ -104,8 +111,8 @@ _MEANINGS = {
     400: "The body is not JSON.",
     401: "The bearer key is missing or wrong.",
     403: "This key may not see or do that.",
-    404: "There is no such thing (job, queue, actor, worker); the message names the nearest one.",
-    409: "A taken `jobId`, or a job in a state in which this cannot be done to it.",
+    404: "There is no such thing (job, queue, actor, worker, schedule); the message names the nearest one.",
+    409: "A taken `jobId` or name, or a thing in a state in which this cannot be done to it.",
     413: "The body or the job's data is over the size limit.",
     415: "The body is not declared as application/json.",
     422: "A field is wrong; `field` names it.",

@@ -21,7 +21,8 @@ from control.api.errors import (
     ApiError,
     of_error,
 )
-from jobs.errors import CallboardError, UnknownActor, UnknownQueue
+from control.service.schedule_requests import field_of
+from jobs.errors import CallboardError, InvalidSchedule, UnknownActor, UnknownQueue
 from settings.errors import nearest
 
 #: Where a refusal names the argument: at its beginning, or after "… cannot take these arguments".
@@ -44,6 +45,8 @@ def _of_ours(request: Request, error: Exception) -> Response:
         raise error
     if isinstance(error, UnknownQueue | UnknownActor):
         return answer.response(f"{str(error).rstrip('.')}; {RESTART}")
+    if isinstance(error, InvalidSchedule):
+        return answer.response(str(error), field=field_of(error))
     named = FIELD.search(str(error)) if answer.status == INVALID_REQUEST.status else None
     return answer.response(str(error), field=named[1] if named else None)
 

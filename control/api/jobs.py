@@ -5,7 +5,7 @@ from fastapi import APIRouter, Response
 from control.api.access import Jobs, bearer
 from control.api.errors import documented
 from control.service import JobView, NewJobRequest, ProgressView
-from control.service.views import AttemptLogView
+from control.service.views import AttemptLogView, StepsView
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"], dependencies=[bearer])
 
@@ -59,3 +59,9 @@ def get_progress(jobId: str, jobs: Jobs) -> ProgressView:  # noqa: N803
 def get_logs(jobId: str, jobs: Jobs) -> list[AttemptLogView]:  # noqa: N803
     """The lines of its latest five attempts, of each the newest 64 KB."""
     return list(jobs.logs(jobId))
+
+
+@router.get("/{jobId}/steps", summary="See the steps of a job", responses=documented(401, 404, 500, 503))
+def get_steps(jobId: str, jobs: Jobs) -> StepsView:  # noqa: N803
+    """What it keeps of its steps and effects, with their outcomes where the job is not private."""
+    return jobs.steps(jobId)

@@ -8,6 +8,7 @@ from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from control.api.schedule_metrics import schedule_gauges
 from control.service.names import declared_queues
 from jobs.errors import StoreUnavailable
 from middleware.tallies import Gauges
@@ -48,7 +49,8 @@ class Board:
         from middleware.metric_series import registry_of
 
         instruments = self.app.instruments
-        registry = registry_of(instruments.tallies, (*instruments.sources, self.gauges))
+        sources = (*instruments.sources, self.gauges, lambda: schedule_gauges(self.app))
+        registry = registry_of(instruments.tallies, sources)
         encode, kind = choose_encoder(accept)
         return encode(registry), kind
 

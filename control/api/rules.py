@@ -13,7 +13,7 @@ from control.service.requests import QueueChanges, Tenant, TenantChanges
 router = APIRouter(prefix="/api/v1/queues/{queueName}", tags=["limits"], dependencies=[bearer])
 
 REFUSALS = documented(400, 401, 404, 413, 415, 422, 500, 503)
-SLOWER = {"cap": 5, "rate": "10/s", "laneCap": None}
+SLOWER = {"cap": 5, "rate": "10/s", "concurrency": 2, "laneCap": None}
 MORE = {"tenantId": "acme", "weight": 2, "cap": 10}
 
 
@@ -36,7 +36,8 @@ def change_limits(
 ) -> RulesView:
     """What is left out stays, null follows the settings again, a cap of 0 and a rate of "none" lift it.
 
-    It holds at once, over all workers, and is kept.
+    It holds at once, over all workers, and is kept. `concurrency` and `workerRate` are of each worker
+    process, which hears of them within some seconds.
     """
     return rules.of_queue(verbs.change_queue(queueName, body))
 

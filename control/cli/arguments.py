@@ -49,7 +49,7 @@ def read_options(given: Mapping[str, Any]) -> JobOptions:
         read["unique"] = {name: value for name, value in unique.items() if value is not None}
     if "runAt" in read:
         read["runAt"] = read_moment("at", read["runAt"])
-    return _checked(JobOptions, read)
+    return checked(JobOptions, read)
 
 
 def read_moment(option: str, text: str, now: datetime | None = None) -> datetime:
@@ -80,7 +80,7 @@ def read_changes(kind: type[C], given: Mapping[str, str | None]) -> C:
             read[name] = 0
         else:
             read[name] = value_of(text, {})
-    return _checked(kind, read)
+    return checked(kind, read)
 
 
 def read_limit_change(given: Mapping[str, str | None]) -> LimitChange:
@@ -90,20 +90,20 @@ def read_limit_change(given: Mapping[str, str | None]) -> LimitChange:
         for name, text in given.items()
         if text is not None
     }
-    return _checked(LimitChange, read)
+    return checked(LimitChange, read)
 
 
 def read_filter(given: Mapping[str, Any], *, since: str | None, until: str | None) -> DeadLetterFilter:
     """Which dead letters are meant. Raises InvalidPayload."""
     moments = {"since": since, "until": until}
     read = {name: read_moment(name, text) for name, text in moments.items() if text is not None}
-    return _checked(DeadLetterFilter, {**given, **read})
+    return checked(DeadLetterFilter, {**given, **read})
 
 
 def read_clean(state: str, older_than: str, keep: int) -> CleanRequest:
     """Which jobs shall go. Raises InvalidPayload."""
     age = _milliseconds("older-than", older_than)
-    return _checked(CleanRequest, {"state": state, "olderThanMs": age, "keep": keep})
+    return checked(CleanRequest, {"state": state, "olderThanMs": age, "keep": keep})
 
 
 def read_range(*, since: str | None, until: str | None, tenant: str | None, queue: str | None) -> AuditRange:
@@ -112,7 +112,7 @@ def read_range(*, since: str | None, until: str | None, tenant: str | None, queu
     read: dict[str, Any] = {
         name: read_moment(name, text) for name, text in moments.items() if text is not None
     }
-    return _checked(AuditRange, {**read, "tenantId": tenant, "queue": queue})
+    return checked(AuditRange, {**read, "tenantId": tenant, "queue": queue})
 
 
 def read_age(option: str, text: str) -> timedelta:
@@ -120,7 +120,8 @@ def read_age(option: str, text: str) -> timedelta:
     return timedelta(milliseconds=_milliseconds(option, text))
 
 
-def _checked(kind: type[S], values: Mapping[str, Any]) -> S:
+def checked(kind: type[S], values: Mapping[str, Any]) -> S:
+    """A request of these values. Raises InvalidPayload, which names the first one that is wrong."""
     from pydantic import ValidationError
 
     try:

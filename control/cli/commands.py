@@ -14,6 +14,7 @@ from control.cli import (
     history,
     job_actions,
     job_logs,
+    job_steps,
     jobs,
     keys,
     limits,
@@ -21,6 +22,9 @@ from control.cli import (
     queues,
     reports,
     run_limits,
+    schedule_edits,
+    scheduler,
+    schedules,
     up,
     workers,
 )
@@ -35,11 +39,13 @@ app.command("up")(up.up)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.command("api")(api.api)
+app.command("scheduler")(scheduler.scheduler)
 app.command("migrate")(migrate.migrate)
 app.add_typer(jobs.app, name="jobs")
 jobs.app.command("show")(history.show)
 jobs.app.command("why")(job_actions.why)
 jobs.app.command("logs")(job_logs.logs)
+jobs.app.command("steps")(job_steps.steps)
 jobs.app.command("promote")(job_actions.promote)
 jobs.app.command("priority")(job_actions.priority)
 jobs.app.command("cancel")(job_actions.cancel)
@@ -56,6 +62,10 @@ app.add_typer(cache.app, name="cache")
 app.add_typer(cache.blobs, name="blobs")
 app.add_typer(run_limits.app, name="limits")
 app.add_typer(run_limits.providers, name="providers")
+app.add_typer(schedules.app, name="schedules")
+schedules.app.command("add")(schedule_edits.add)
+schedules.app.command("edit")(schedule_edits.edit)
+schedules.app.command("preview")(schedule_edits.preview)
 app.add_typer(workers.app, name="workers")
 app.add_typer(reports.app, name="audit")
 reports.app.command("actions")(audit.actions)

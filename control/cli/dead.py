@@ -96,7 +96,10 @@ def replay(
     patch: Patch = None,
     lift_times: LiftTimes = False,
     canary: Annotated[
-        bool, typer.Option("--canary", help="1, then 10, then all; stops when the failure comes back.")
+        bool, typer.Option("--canary", help="1, then 10, then all; stops when they fail again.")
+    ] = False,
+    go_on: Annotated[
+        bool, typer.Option("--go-on", help="A canary only counts failures by another cause than before.")
     ] = False,
     patience: Annotated[str, typer.Option(help="How long a canary waits for a stage.")] = "10min",
     yes: Yes = False,
@@ -116,7 +119,7 @@ def replay(
     by = operator(platform.settings.home)
     if canary:
         wait_s = read_age("patience", patience).total_seconds()
-        raise typer.Exit(_canary(wanted, edit, by, found.matched, wait_s))
+        raise typer.Exit(_canary(wanted, edit, by, found.matched, wait_s, go_on))
     tally = Tally()
     exit_code = carry_out(
         Replay(platform, by).run(wanted, found.newest, edit, tally), found.matched, "run again"
@@ -209,7 +212,9 @@ def _edit(words: list[str] | None, patch: str | None, lift_times: bool) -> "Edit
     return Edit(read_document(f"@{patch}", "patch") if patch is not None else {}, pairs, lift_times)
 
 
-def _canary(wanted: "DeadLetterFilter", edit: "Edit", by: str, total: int, patience_s: float) -> int:
+def _canary(
+    wanted: "DeadLetterFilter", edit: "Edit", by: str, total: int, patience_s: float, go_on: bool
+) -> int:
     from actors import app as platform
     from control.service.canary import Canary
 
@@ -217,7 +222,7 @@ def _canary(wanted: "DeadLetterFilter", edit: "Edit", by: str, total: int, patie
     since = time.monotonic()
     with between_chunks() as pressed:
         while view is None or view.state == "waiting":
-            before, view = view, canary.step(wanted, edit, view.next if view else None)
+            before, view = view, canary.step(wanted, edit, view.next if view else None, go_on=go_on)
             if _moved(before, view):
                 since = time.monotonic()
             said = _say(view, total, said)
@@ -229,9 +234,10 @@ def _canary(wanted: "DeadLetterFilter", edit: "Edit", by: str, total: int, patie
                 return 1
             if view.state == "waiting":
                 time.sleep(LOOK_EVERY_S)
-    for job_id in view.returned:
-        typer.echo(f"  {job_id}", err=True)
-    return 1 if view.state == "stopped" else 0
+    if view.state == "stopped":
+        for job_id in view.returned + view.otherwise:
+            typer.echo(f"  {job_id}", err=True)
+    return 1 if view.state == "stopped" or view.failed_otherwise else 0
 
 
 def _moved(before: "CanaryView | None", view: "CanaryView") -> bool:

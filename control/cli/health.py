@@ -46,6 +46,22 @@ def audit() -> None:
 
 
 @app.command()
+def scheduler() -> None:
+    """Whether a scheduler of this host is alive, whether it fires or stands by."""
+    import socket
+
+    from actors.composition import compose
+    from control.service.checks.schedules import SILENT_S
+    from database.scheduler_lease import SchedulerLease
+    from jobs.errors import CallboardError
+
+    host = socket.gethostname()
+    here = [one for one in SchedulerLease(compose().engine()).processes() if one.host == host]
+    if not any(one.age_s < SILENT_S for one in here):
+        raise CallboardError(f"no scheduler on {host} has been heard of for {SILENT_S:.0f} s: see its log")
+
+
+@app.command()
 def worker() -> None:
     """Whether a worker of this host keeps its lease in Redis."""
     import socket

@@ -77,7 +77,10 @@ def rotate(
         looked, done, unreadable = looked + chunk.looked, done + chunk.done, unreadable + chunk.unreadable
         typer.echo(f"{looked:,} looked at, {done:,} sealed anew")
     if unreadable:
-        typer.echo(f"{unreadable:,} open for nobody: they are forged, or their tenant's key was shredded")
+        typer.echo(
+            f"{unreadable:,} do not open: they are forged, their tenant's key was shredded, or their key is "
+            "not here"
+        )
     typer.echo("done; `callboard keys retire` gives up the old key once nothing needs it")
 
 

@@ -37,13 +37,29 @@ def change(
     rate: RateText = None,
     lane_cap: Annotated[str | None, typer.Option(help="Jobs of one tenant at once, likewise.")] = None,
     lane_rate: Annotated[str | None, typer.Option(help="Starts of one tenant, likewise.")] = None,
+    gate_cap: Annotated[str | None, typer.Option(help="Jobs of one gate at once, likewise.")] = None,
+    gate_rate: Annotated[str | None, typer.Option(help="Starts of one gate, likewise.")] = None,
+    concurrency: Annotated[
+        str | None, typer.Option(help="Jobs at once in each worker process, up to its threads, or settings.")
+    ] = None,
+    worker_rate: Annotated[str | None, typer.Option(help="Starts in each worker process.")] = None,
     priority: Annotated[str | None, typer.Option(help="Among queues: 1 (first) to 10, or settings.")] = None,
 ) -> None:
-    """Change limits of a queue at once, over all workers; `settings` lets one follow the settings again."""
+    """Change limits of a queue at once, in all workers; `settings` lets one follow the settings again."""
     from control.cli.arguments import read_changes
     from control.service.requests import QueueChanges
 
-    given = {"cap": cap, "rate": rate, "laneCap": lane_cap, "laneRate": lane_rate, "priority": priority}
+    given = {
+        "cap": cap,
+        "rate": rate,
+        "laneCap": lane_cap,
+        "laneRate": lane_rate,
+        "gateCap": gate_cap,
+        "gateRate": gate_rate,
+        "concurrency": concurrency,
+        "workerRate": worker_rate,
+        "priority": priority,
+    }
     queue = _verbs().change_queue(name, read_changes(QueueChanges, given))
     _show(_effective().of_queue(queue), as_json=False)
 
@@ -107,7 +123,7 @@ def _show(view: "RulesView", as_json: bool) -> None:
         print_json(view.to_json())
         return
     if view.share:
-        typer.echo(f"cap and rate are shared by the queues of {view.share}")
+        typer.echo(f"cap, rate, concurrency and workerRate are shared by the queues of {view.share}")
     rows = []
     for rule in view.rules:
         source: str = rule.source

@@ -20,9 +20,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("list")
-def list_limits(tenant: Tenant = None, as_json: AsJson = False) -> None:
+def list_limits(
+    tenant: Tenant = None,
+    name: Annotated[str | None, typer.Option(help="Only this one.", show_default=False)] = None,
+    limit: Annotated[int, typer.Option(help="How many counters.", min=1, max=1000)] = 100,
+    after: Annotated[str | None, typer.Option(help="Go on where another list ended.")] = None,
+    as_json: AsJson = False,
+) -> None:
     """All limits as they hold now, and how their counters stand."""
-    _show(_service().read(tenant), as_json)
+    _show(_service().read(tenant, name, limit, after), as_json)
 
 
 @app.command("set")
@@ -60,11 +66,14 @@ def list_providers(as_json: AsJson = False) -> None:
                 f"{view.open_until:%H:%M:%S} UTC" if view.open_until else "",
                 str(view.failures),
                 f"{view.share:.0%}",
+                f"{view.allowed} of {view.rate} in {_span(view.per_ms)}" if view.rate else "",
+                "" if view.used is None else str(view.used),
                 str(view.waiting),
             )
             for view in views
         ]
-        print_table(("provider", "breaker", "open until", "failures", "rate", "waiting"), rows)
+        heads = ("provider", "breaker", "open until", "failures", "share", "rate", "used", "waiting")
+        print_table(heads, rows)
     else:
         typer.echo("no actor names a provider, and the settings name none")
 
@@ -102,6 +111,8 @@ def _show(view: "LimitsView", as_json: bool) -> None:
             for one in view.counters
         ]
         print_table(("limit", "of", "used", "left", "all free in", "waiting"), counters)
+    if view.next:
+        typer.echo(f"there is more: --after {view.next}")
 
 
 def _span(ms: int | None) -> str:

@@ -8,7 +8,7 @@ import typer
 def up(
     workers: Annotated[int, typer.Option(min=0, max=64, help="Worker processes to start.")] = 1,
 ) -> None:
-    """Run server, workers and API in this terminal until Ctrl-C, which lets running jobs finish."""
+    """Run server, workers, scheduler and API here until Ctrl-C, which lets running jobs finish."""
     from actors import app
     from control.supervisor.up import run
 

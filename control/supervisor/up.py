@@ -56,6 +56,7 @@ def _specs(workers: int) -> list[ChildSpec]:
     names = ["worker"] if workers == 1 else [f"worker-{number}" for number in range(1, workers + 1)]
     return [
         *(ChildSpec(name, worker) for name in names),
+        ChildSpec("scheduler", (sys.executable, "-m", "scheduling")),
         ChildSpec("api", (sys.executable, "-m", "control.api")),
     ]
 
@@ -94,6 +95,7 @@ def _welcome(app: "App", key: str | None, workers: int) -> str:
         ("add a job", f"{folder}/callboard jobs add QUEUE name=value …"),
         ("queues", ", ".join(sorted({actor.queue_name for actor in app.broker.actors.values()}))),
         ("workers", str(workers) if workers else "none here"),
+        ("schedules", f"{folder}/callboard schedules list   (the scheduler runs here)"),
         ("join", f"{folder}/dramatiq actors   (in another terminal)"),
         ("stop", "Ctrl-C"),
     ]

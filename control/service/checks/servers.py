@@ -52,7 +52,7 @@ def database(app: "App") -> Finding:
     from settings import mask_url
 
     place = mask_url(app.settings.database_url)
-    if not _made(app.settings):
+    if not is_made(app.settings):
         return ok("database", f"{place} (made by the first start)")  # to look would be to make it
     try:
         engine = app.engine()
@@ -85,7 +85,7 @@ def changed_rules(app: "App") -> Iterator[Finding]:
     """Whether the store goes by the pauses and limits that the database keeps."""
     from control.service.kept import KeptRules
 
-    if not _made(app.settings):
+    if not is_made(app.settings):
         return
     try:
         differences = KeptRules(app, "doctor").differences()
@@ -98,7 +98,7 @@ def changed_rules(app: "App") -> Iterator[Finding]:
     yield problem("changed limits", first, "run 'callboard queues restore', which shows all and mends them")
 
 
-def _made(settings: Settings) -> bool:
+def is_made(settings: Settings) -> bool:
     """False for an SQLite file that is not there yet."""
     scheme, _, file = settings.database_url.partition(":///")
     return not scheme.startswith("sqlite") or Path(file).exists()
