@@ -11,9 +11,10 @@ import dramatiq
 import redis
 from rich.console import Console
 
+from benchmarks import middleware_cost
 from benchmarks.ground import DURABILITIES, Ground, ground
 from benchmarks.measurement import Measurement, Reading, Round
-from benchmarks.plan import NAMES, plan
+from benchmarks.plan import NAMES, plan, with_costs
 from benchmarks.results import RESULTS, InvalidResults, Row, load, make_row, number, save, show
 from benchmarks.sides import Side, SideFailed
 from jobs.errors import CallboardError
@@ -40,6 +41,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     save(rows[-1], options.results)
                 tables.append((rows, stand.facts(durability)))
             _report(tables, stand, console)
+            if with_costs(options.only, options.durability):
+                stand.use("none")
+                middleware_cost.measure(
+                    stand,
+                    console,
+                    options.results,
+                    jobs=max(10, round(middleware_cost.JOBS * options.scale)),
+                    rounds=max(1, round(middleware_cost.ROUNDS * options.scale)),
+                )
     except KeyboardInterrupt:
         print("Stopped; the rows that were finished are saved.", file=sys.stderr)
         return 130

@@ -1,6 +1,5 @@
 """The Dramatiq broker: actors are declared on it, `send()` comes through it, workers consume from it."""
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
@@ -13,20 +12,20 @@ from dramatiq.middleware import MiddlewareError
 from broker.blobs import LargeArguments
 from broker.codec import Codec
 from broker.following import ENDS, following
-from broker.logs import quiet_actor
+from broker.logs import complain, quiet_actor
 from broker.notes import Notes
 from broker.offer import Offer
 from broker.options import NAMES, same_job
+from broker.periodic import ACTOR_NAMES, ALONE, Standing, declare_schedule
+from broker.proxy import JobProxy
 from broker.sent import THERE, SentMessage, as_sent
 from broker.worker.consumer import QueueConsumer
 from broker.worker.lifecycle import Lifecycle, WorkerProcess
+from broker.worker.unsent import is_sender, not_sent
 from jobs.errors import JobIdTaken, UnknownActor
-from jobs.failures import describe
 from jobs.model import Accepted, Job, NewJob
 from jobs.rules import QueueRules
 from jobs.store import JobStore
-
-logger = logging.getLogger(__name__)
 
 #: Hooks in which an exception of a middleware must not be passed over: a failed encryption would
 #: send clear text, a failed check would run the job all the same.
@@ -48,7 +47,7 @@ R = TypeVar("R")
 class CallboardBroker(dramatiq.Broker):
     """Jobs go to `store`; `middleware` is the ordered stack; `worker` says how a worker process behaves;
     `is_private` whether an actor's arguments are encrypted where its queue's rules do not say; `large` makes
-    what keeps arguments that are too large for the store."""
+    what keeps arguments that are too large for the store; `standing` tells of actors' schedules."""
 
     def __init__(
         self,
@@ -58,17 +57,19 @@ class CallboardBroker(dramatiq.Broker):
         codec: Codec | None = None,
         is_private: IsPrivate = lambda actor: False,
         large: Callable[[Codec], LargeArguments] | None = None,
+        standing: Standing = ALONE,
     ) -> None:
         self.store = store
         self.codec = codec or Codec()
         self.notes = Notes(self.codec)
         self.large = large(self.codec) if large is not None else None
         self._is_private = is_private
+        self._standing = standing
         self._hooks: dict[str, tuple[tuple[Middleware, Hook], ...]] = {}
         self._offers: dict[str, Offer] = {}
         self.lifecycle = Lifecycle(self, worker)
         super().__init__(middleware=[self.lifecycle, *middleware])
-        self.actor_options |= NAMES
+        self.actor_options |= NAMES | ACTOR_NAMES
         self.rules_of = worker.rules_of
         self.weights = worker.weights
 
@@ -123,6 +124,8 @@ class CallboardBroker(dramatiq.Broker):
 
     def declare_actor(self, actor: "dramatiq.Actor[..., Any]") -> None:
         name, queue = actor.actor_name, actor.queue_name
+        if not ACTOR_NAMES.isdisjoint(actor.options):
+            declare_schedule(actor, self.rules_of(queue), self._standing)
         self._offers[name] = self._new_offer(actor, queue, self.rules_of(queue))
         super().declare_actor(actor)
         quiet_actor(actor)
@@ -177,9 +180,11 @@ class CallboardBroker(dramatiq.Broker):
             except MiddlewareError:
                 raise
             except Exception as error:
+                if name == "before_process_message":
+                    args[0].unstarted = True
                 if name in FAIL_CLOSED:
                     raise
-                _complain(name, middleware, error)
+                complain(name, middleware, error)
 
     def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
         if signal not in ENDS:
@@ -187,11 +192,13 @@ class CallboardBroker(dramatiq.Broker):
             return
         if signal == "process_message":
             args[0].result = kwargs.get("result")
+            if "exception" in kwargs:
+                kwargs["exception"] = args[0].exception  # of a group the one that decides
         elif args[0].cached:
             signal, kwargs = "process_message", {"result": args[0].result}  # it is done, if not by a run
         following.begin(args[0])
         try:
-            self._emit_after(signal, *args, **kwargs)
+            self._emit_end("after_" + signal, args[0], kwargs)
         finally:
             following.end()
 
@@ -203,9 +210,18 @@ class CallboardBroker(dramatiq.Broker):
             except Exception as error:
                 if name in FAIL_CLOSED:
                     raise
-                _complain(name, middleware, error)
-                if signal == "process_message":
-                    args[0].hook_failed = True
+                complain(name, middleware, error)
+
+    def _emit_end(self, name: str, proxy: JobProxy, kwargs: dict[str, Any]) -> None:
+        for middleware, hook in self.hooks(name):
+            try:
+                hook(self, proxy, **kwargs)
+            except Exception as error:  # noqa: BLE001
+                complain(name, middleware, error)
+                if error is following.refused or is_sender(middleware):
+                    kwargs = not_sent(self, name, middleware, proxy, error, kwargs)
+                elif name == "after_process_message":
+                    proxy.hook_failed = True
 
     def hooks(self, name: str) -> tuple[tuple[Middleware, Hook], ...]:
         """The middleware that has a hook of this name, in the order of its calls."""
@@ -225,14 +241,18 @@ class CallboardBroker(dramatiq.Broker):
         return self.accept(jobs) if following.proxy is None else following.take(jobs)
 
     def _prepared(self, message: "Message[R]", delay: int | None) -> "tuple[SentMessage[R], NewJob]":
-        offer = self._offer(message)
-        sent, chosen = offer.named(message)
-        before = sent.options.copy()
-        for _, hook in self.hooks("before_enqueue"):  # what they raise is the caller's: FAIL_CLOSED
-            hook(self, sent, delay)
-        if not same_job(before, sent.options):
-            sent, chosen = offer.renamed(sent)
-        return sent, offer.job(sent, chosen, delay)
+        try:
+            offer = self._offer(message)
+            sent, chosen = offer.named(message)
+            before = sent.options.copy()
+            for _, hook in self.hooks("before_enqueue"):  # what they raise is the caller's: FAIL_CLOSED
+                hook(self, sent, delay)
+            if not same_job(before, sent.options):
+                sent, chosen = offer.renamed(sent)
+            return sent, offer.job(sent, chosen, delay)
+        except Exception as error:
+            following.note_refused(error)
+            raise
 
     def _offer(self, message: "Message[Any]") -> Offer:
         name, queue = message.actor_name, message.queue_name
@@ -245,7 +265,18 @@ class CallboardBroker(dramatiq.Broker):
         return offer
 
     def _new_offer(self, actor: "dramatiq.Actor[..., Any]", queue: str, rules: QueueRules) -> Offer:
-        return Offer(actor, queue, rules, self.codec, self.actor_options, self._is_private, self.large)
+        known = self.actor_options - ACTOR_NAMES
+        return Offer(
+            actor,
+            queue,
+            rules,
+            self.codec,
+            known,
+            self._is_private,
+            self.large,
+            self.rules_of,
+            self.actors,
+        )
 
     def _answered(self, sent: "SentMessage[R]", job: NewJob, answer: Accepted) -> "SentMessage[R]":
         """The message with what became of it. Raises JobIdTaken.
@@ -259,11 +290,3 @@ class CallboardBroker(dramatiq.Broker):
         if answer == (sent.message_id, sent.created, sent.replaced):
             return sent
         return as_sent(sent, *answer)
-
-
-def _complain(hook: str, middleware: Middleware, error: Exception) -> None:
-    # The error's own text may quote an argument.
-    failure = describe(error)
-    logger.error(
-        "%s of %s failed: %s\n  %s", hook, type(middleware).__name__, failure.type, "\n  ".join(failure.stack)
-    )

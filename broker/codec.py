@@ -74,7 +74,8 @@ class Codec:
         """A fetched job as workers take it. Raises ForgedMessage, KeyMissing, UndecodablePayload."""
         payload, secret = job.payload, False
         if self.seal is not None:
-            payload, sealed_at, secret, _ = self.seal.open(payload, _about(job))
+            # Called where the jobs of a whole process wait for it.
+            payload, sealed_at, secret, _ = self.seal.open(payload, _about(job), in_a_hurry=True)
             self._check_time(sealed_at, job.created_at)
         args, kwargs, options, timestamp = _parts(payload, job.id)
         options.pop("eta", None)  # Dramatiq would hold such a message back in this process's memory
@@ -89,13 +90,13 @@ class Codec:
         return Message(job.queue, job.actor, args, kwargs, options, job.id, timestamp)
 
     def opened(self, job: Job) -> Opened:
-        """What is in a stored job's payload. Raises UndecodablePayload."""
+        """What is in a stored job's payload. Raises UndecodablePayload, because of the error that says why."""
         if self.seal is None:
             return Opened(job.payload, job.created_at, False, 0)
         try:
             return self.seal.open(job.payload, _about(job))
         except (ForgedMessage, KeyMissing) as error:
-            raise UndecodablePayload(f"the payload of job {job.id} cannot be opened: {error}") from None
+            raise UndecodablePayload(f"the payload of job {job.id} cannot be opened: {error}") from error
 
     def check(self, job: Job) -> None:
         """Raise ForgedMessage unless a stored job's payload was made for it, and KeyMissing."""

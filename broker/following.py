@@ -26,12 +26,18 @@ class Following(threading.local):
 
     proxy: "JobProxy | None" = None
     made = 0
+    refused: Exception | None = None  # why the last job that was made here could not be sent
 
     def begin(self, proxy: "JobProxy") -> None:
-        self.proxy, self.made = proxy, 0
+        self.proxy, self.made, self.refused = proxy, 0, None
 
     def end(self) -> None:
-        self.proxy = None
+        self.proxy = self.refused = None
+
+    def note_refused(self, error: Exception) -> None:
+        """A job that was made here could not be sent."""
+        if self.proxy is not None:
+            self.refused = error
 
     def take(self, jobs: Sequence[NewJob]) -> list[Accepted]:
         """Keep jobs for the verdict. Whether one of the same id is there is found when that is stored."""
@@ -39,16 +45,23 @@ class Following(threading.local):
         self.proxy.follow = (*self.proxy.follow, *jobs)
         return [Accepted(job.id, True) for job in jobs]
 
-    def new_id(self, proxy: "JobProxy") -> str:
+    def new_id(self, proxy: "JobProxy", actor: str) -> str:
         """The id of the next job that is made here: the same again when the job has to be run again because
-        its end could not be stored."""
+        its end could not be stored, and ends alike."""
         self.made += 1
         job = proxy.job
-        return following_id(job.id, job.settled, str(self.made))
+        return following_id(job.id, job.settled, f"{_outcome_of(proxy)}\x1f{actor}\x1f{self.made}")
+
+
+def _outcome_of(proxy: "JobProxy") -> str:
+    if proxy.verdict is not None:
+        return proxy.verdict.outcome.value
+    return "failed" if proxy.failed or proxy.exception is not None else "completed"
 
 
 def following_id(job_id: str, settled: int, what: str) -> str:
-    """An id for what follows from a job. `settled` tells its outcomes apart, `what` the jobs that follow."""
+    """An id for what follows from a job. `settled` tells apart how often it has ended, `what` its outcome and
+    the jobs that follow."""
     return hashlib.sha256(f"{job_id}\x1f{settled}\x1f{what}".encode()).hexdigest()[:32]
 
 

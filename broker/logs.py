@@ -13,11 +13,14 @@ import dramatiq
 import orjson
 
 from broker.proxy import JobProxy
+from jobs.error_groups import telling
 from jobs.errors import HoldJob, RunEnded
 from jobs.failures import describe
+from jobs.hiding import to_hide
 from jobs.model import Outcome, Verdict
 
 logger = logging.getLogger("callboard.jobs")
+hooks = logging.getLogger("broker.hooks")
 
 #: A line costs as much as a short job, so of more in a second the rest is only counted.
 LINES_A_SECOND = 20
@@ -29,18 +32,21 @@ class RedactedFailures(logging.Filter):
     """Rewrites a record's exceptions as type, redacted message and stack. What is no failure is dropped."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.exc_info and isinstance(record.exc_info[1], HoldJob | RunEnded):
+        raised = record.exc_info[1] if record.exc_info else None
+        if raised is not None:
+            raised = telling(raised)
+        if isinstance(raised, HoldJob | RunEnded):
             return False  # the job's own line says it
         values = record.args if isinstance(record.args, tuple) else ()
         job = next((value for value in values if isinstance(value, JobProxy)), None)
-        hide = (*job.args, *job.kwargs.values()) if job else ()
+        hide = to_hide(job.args, job.kwargs, secret=job.secret) if job else ()
         if any(isinstance(value, BaseException) for value in values):
             record.args = tuple(
                 describe(value, hide).message if isinstance(value, BaseException) else value
                 for value in values
             )
-        if record.exc_info and record.exc_info[1] is not None:
-            failure = describe(record.exc_info[1], hide)
+        if raised is not None:
+            failure = describe(raised, hide)
             lines = [record.getMessage(), f"{failure.type}: {failure.message}", *failure.stack]
             record.msg, record.args = "\n  ".join(lines), ()
             record.exc_info = record.exc_text = None
@@ -67,6 +73,14 @@ def quiet_actor(actor: "dramatiq.Actor[..., Any]") -> None:
         actor.logger.addFilter(NoDebugLines())
 
 
+def complain(hook: str, middleware: dramatiq.Middleware, error: Exception) -> None:
+    """Say that a hook failed. The error's own text may quote an argument."""
+    failure = describe(error)
+    hooks.error(
+        "%s of %s failed: %s\n  %s", hook, type(middleware).__name__, failure.type, "\n  ".join(failure.stack)
+    )
+
+
 class JobLog:
     """Writes how attempts ended. Completed ones beyond LINES_A_SECOND are summed up."""
 
@@ -77,11 +91,11 @@ class JobLog:
 
     def settled(self, proxy: JobProxy, verdict: Verdict) -> None:
         """One attempt has ended with this verdict."""
-        job = proxy.job
-        attempt = f"attempt {job.attempt} of {job.max_attempts}"
         if verdict.outcome is Outcome.COMPLETED:
-            self._completed(proxy, attempt)
-        elif verdict.outcome is Outcome.RETRY:
+            self._completed(proxy)
+            return
+        attempt = _attempt(proxy)
+        if verdict.outcome is Outcome.RETRY:
             logger.warning("%s failed, again in %.1f s (%s)", proxy, verdict.delay_ms / 1000, attempt)
         elif verdict.outcome is Outcome.FAILED:
             reason = orjson.loads(verdict.record or b"{}").get("error", {}).get("message", "")
@@ -94,7 +108,7 @@ class JobLog:
         else:
             logger.info("%s %s (%s)", proxy, verdict.outcome, attempt)
 
-    def _completed(self, proxy: JobProxy, attempt: str) -> None:
+    def _completed(self, proxy: JobProxy) -> None:
         now = time.monotonic()
         if int(now) != self._second:
             more, self._more, self._lines, self._second = self._more, 0, 0, int(now)
@@ -104,4 +118,9 @@ class JobLog:
         if self._lines > LINES_A_SECOND:
             self._more += 1
         else:
-            logger.info("%s completed in %.0f ms (%s)", proxy, (now - proxy.started) * 1000, attempt)
+            took_ms = (now - proxy.started) * 1000
+            logger.info("%s completed in %.0f ms (%s)", proxy, took_ms, _attempt(proxy))
+
+
+def _attempt(proxy: JobProxy) -> str:
+    return f"attempt {proxy.job.attempt} of {proxy.job.max_attempts}"

@@ -1,10 +1,12 @@
 """From a message to the job that the store is offered. What depends on the actor alone is worked out once."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from broker.blobs import LargeArguments
 from broker.codec import Codec
+from broker.following import following
 from broker.options import DRAMATIQ_NAMES, NAMES, JobOptions, check_delay, check_names
 from broker.sent import SentMessage, as_sent
 from broker.uniqueness import arguments_by_name, check_parameters, one_at_a_time
@@ -12,16 +14,21 @@ from jobs.errors import InvalidPayload, PayloadTooLarge
 from jobs.ids import SCOPE, check_stored_id, scoped_id
 from jobs.letters import Ended
 from jobs.model import MARKER_MS, NewJob, UniqueMode
-from jobs.rules import QueueRules
+from jobs.rules import QueueRules, RulesOf, same_rules_for_all
 
 if TYPE_CHECKING:
     import dramatiq
     from dramatiq import Message
 
 
+#: Options in which messages lie that are sent later: the next of a pipeline, and what a complete group calls.
+NEXT, LAST = "pipe_target", "group_completion_callbacks"
+
+
 class Offer:
     """Jobs of one actor in one queue. `known` are the options that somebody reads; `is_private` says whether
-    an actor's arguments are encrypted where its queue's rules leave that open.
+    an actor's arguments are encrypted where its queue's rules leave that open. `rules_of` and `actors` tell of
+    the messages that come along, to be sent later.
 
     Raises InvalidPayload when the actor declares an option that makes no sense.
     """
@@ -35,6 +42,8 @@ class Offer:
         known: Collection[str],
         is_private: Callable[["dramatiq.Actor[..., Any]"], bool] = lambda actor: False,
         large: LargeArguments | None = None,
+        rules_of: RulesOf = same_rules_for_all,
+        actors: "Mapping[str, dramatiq.Actor[..., Any]]" = MappingProxyType({}),
     ) -> None:
         self.queue = queue
         self.rules = rules
@@ -42,6 +51,8 @@ class Offer:
         self._codec = codec
         self._large = large if rules.payload_blob else None
         self._is_private = is_private
+        self._rules_of = rules_of
+        self._actors = actors
         self._secret = rules.encryption
         self._known = NAMES | DRAMATIQ_NAMES | frozenset(known)
         self._declared = JobOptions.declared(actor.options, rules)
@@ -76,6 +87,12 @@ class Offer:
         secret = self._secret
         if secret is None:
             secret = self._secret = self._is_private(self._actor)
+        if not secret:
+            options, source = message.options, following.proxy
+            if source is not None and source.secret and self.rules.encryption is None:
+                secret = True  # it brings along what the other one's payload hid: its result, say
+            elif (NEXT in options or LAST in options) and self._brings_secrets(message):
+                secret = True
         if chosen.unique is not None:
             check_parameters(chosen.unique, self._actor.fn)
             unique = chosen.unique.of(
@@ -111,6 +128,39 @@ class Offer:
             small = self._large.put_away(message, tenant, secret=secret)
             return self._codec.encode(small, tenant, secret=secret)
 
+    def _brings_secrets(self, message: SentMessage[Any]) -> bool:
+        """Whether a message that comes along is encrypted once it is sent. Raises InvalidPayload where its
+        arguments would lie in a queue until then whose jobs are never encrypted."""
+        found = False
+        own = self.queue if self.rules.encryption is False else ""
+        waiting: list[tuple[Mapping[str, Any], str]] = [(message.options, own)]
+        while waiting:
+            options, clear = waiting.pop()
+            for name, queue, within in _brought(options):
+                ruled = encrypted = self._rules_of(queue).encryption
+                if encrypted is None:
+                    actor = self._actors.get(name)  # of one that is not declared here nobody can tell
+                    encrypted = actor is None or self._is_private(actor)
+                if encrypted and clear:
+                    raise InvalidPayload(
+                        f"The arguments of {name} are encrypted, but would wait in clear in queue {clear!r} until "
+                        f"it is its turn: take encryption = false from [queues.{clear}], or let the actor there "
+                        f"send {name} itself."
+                    )
+                found |= encrypted
+                waiting.append((within, clear or (queue if ruled is False else "")))
+        return found
+
     def _dead_letter(self, tenant: str) -> str:
         """Where it goes when the store itself gives it up, because its workers died."""
         return self.rules.dead_letter_of(Ended.lost(self.queue, self._actor.actor_name, tenant))
+
+
+def _brought(options: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Actor, queue and options of each message in a message's options."""
+    last = options.get(LAST)
+    for form in (options.get(NEXT), *(last if isinstance(last, list | tuple) else ())):
+        if isinstance(form, Mapping):
+            within = form.get("options")
+            found = within if isinstance(within, Mapping) else {}
+            yield str(form.get("actor_name")), str(form.get("queue_name")), found

@@ -9,6 +9,7 @@ from dramatiq.broker import MessageProxy
 
 from broker.worker.interrupts import NOT_RUNNING, interrupt
 from broker.worker.ledger import NO_SLOT
+from jobs.error_groups import telling
 from jobs.model import FetchedJob, NewJob, Verdict
 from jobs.scope import Scope
 
@@ -20,22 +21,36 @@ class JobProxy(MessageProxy):
     MessageProxy's `__getattr__` to a frozen Message would cost more than the rest of the hooks.
     """
 
-    # What few jobs need is kept by the class until then.
+    # What few jobs need, or what most leave as it is, is kept by the class until then.
+    failed = False
+    verdict: Verdict | None = None
+    result: Any = None
+    detail = b""
+    progress: bytes | None = None
+    hook_failed = False
+    unstarted = False  # a hook has kept it from its run
+    arrived = started = 0.0  # monotonic seconds
+    ended_before = 0  # how many runs of the process had ended when it started
+    slot = NO_SLOT  # in the ledger
+    _exception: BaseException | None = None
     owner = ""  # the process that holds the lease
     cancelled = False  # somebody wants it cancelled; an actor may look
     cancel_reason = ""  # as they said
     on_cancel: list[Callable[[], Any]] | None = None  # what the actor wants done then
     patience_until = 0.0  # monotonic seconds: before, a cancelled run is not interrupted again
     milestones: tuple[tuple[float, int], ...] = ()
-    steps: Any = None  # set by the middleware of this name, as is the next one
+    steps: Any = None  # set by the middleware of this name, as are the next two
     log: Any = None
+    reporter: Any = None  # of progress
     log_chunks = 0
     step_run: Any = None  # the steps of this run, once there is one
     code = ""  # the kind of its failure, set by whoever decided about it
     deadline_at: float | None = None  # monotonic seconds, for a job that has one
     cost: tuple[float, str] | None = None  # amount and unit, as the actor reported it
     limiter: Any = None  # set by the limits middleware
+    pause: tuple[int, str] | None = None  # in place of a retry: ms that its provider asked for, and why
     probe = False  # the breaker of its provider lets this delivery alone try
+    brief = False  # its permits are short: they are given back as soon as it has run
     trace_id = ""  # set by the telemetry middleware, as is what it has open for this run:
     span: Any = None
     secret = False  # its payload came encrypted, and what comes of it is encrypted too
@@ -63,21 +78,15 @@ class JobProxy(MessageProxy):
         self.kwargs = kwargs
         self.options = options
         self.message_timestamp = sent_at
-        self.failed = False
-        self.verdict: Verdict | None = None
-        self.result: Any = None
-        self.detail = b""
-        self.progress: bytes | None = None
-        self.reporter: Any = None  # set by the progress middleware
-        self.hook_failed = False
-        self.arrived = self.started = 0.0  # monotonic seconds
-        self.slot = NO_SLOT  # in the ledger
-        self._exception: BaseException | None = None
 
     @property
     def exception(self) -> BaseException | None:
         """What the actor or a middleware raised, or None."""
         return self._exception
+
+    def stuff_exception(self, exception: BaseException) -> None:
+        """Note what was raised; of a group the exception in it that decides."""
+        self._exception = telling(exception)
 
     @property
     def _message(self) -> "Message[Any]":  # type: ignore[override]

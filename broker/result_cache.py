@@ -62,7 +62,7 @@ def prefix_of(actor: str, tenant: str | None = None) -> str:
 
 
 def with_cached(codec: Codec, run: JobProxy, verdict: Verdict) -> Verdict:
-    """The verdict of a job whose result shall answer for others, with that result. Raises KeyMissing."""
+    """The verdict of a job whose result shall answer for others, with that result, where it can be sealed."""
     assert run.cache is not None
     record = verdict.record
     if verdict.outcome is not Outcome.COMPLETED or record is None or len(record) > LONGEST_RESULT:
@@ -71,7 +71,12 @@ def with_cached(codec: Codec, run: JobProxy, verdict: Verdict) -> Verdict:
         return verdict  # it is not the result itself
     key, ttl_ms = run.cache
     if codec.seal is not None:
-        record = codec.seal.close(record, _about(run, key), secret=run.secret)
+        try:
+            record = codec.seal.close(record, _about(run, key), secret=run.secret)
+        except KeyMissing as error:
+            why = type(error).__name__
+            logger.warning("The result of %s is not kept for others: %s", run.actor_name, why)
+            return verdict
     return verdict._replace(cache=CacheEntry(key, record, ttl_ms))
 
 

@@ -37,10 +37,10 @@ class SentMessage(Message[R]):
 _FIELDS = tuple(field.name for field in dataclasses.fields(Message))
 
 
-def new_id() -> str:
+def new_id(actor: str = "") -> str:
     """An id that nobody else has: 128 random bits. Dramatiq's own UUID takes ten times as long to make."""
     proxy = following.proxy
-    return os.urandom(16).hex() if proxy is None else following.new_id(proxy)
+    return os.urandom(16).hex() if proxy is None else following.new_id(proxy, actor)
 
 
 def make_message(
@@ -61,7 +61,7 @@ def make_message(
         args=args,
         kwargs=kwargs,
         options=options,
-        message_id=message_id or new_id(),
+        message_id=message_id or new_id(actor),
         message_timestamp=time.time_ns() // 1_000_000,
     )
     return message

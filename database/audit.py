@@ -52,8 +52,9 @@ class AuditWriter:
         """Store the events in one transaction; those that are there already are passed over.
 
         A job handed back unstarted made no attempt, so RETURNED gives no row. A detail that cannot be
-        read gives a row with the error code `unreadable_detail`. Raises DatabaseUnavailable; then
-        nothing was stored and the same events are to be written again.
+        read gives a row with the error code `unreadable_detail`. Raises DatabaseUnavailable, and
+        AuditKeyMissing when the chain's newest key is not here; then nothing was stored and the same events
+        are to be written again.
         """
         recorded_at = now()
         rows = [row_of(event, recorded_at) for event in events if event.outcome is not Outcome.RETURNED]

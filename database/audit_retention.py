@@ -7,7 +7,7 @@ from itertools import takewhile
 from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.orm import Session
 
-from database.chain import EXECUTIONS, OPERATORS, ChainKeys, locked_chain, seal, sealed
+from database.chain import EXECUTIONS, OPERATORS, ChainKeys, locked_chain, mark_flaw, seal
 from database.engine import write_session
 from database.execution_rows import now, text_of
 from database.models import AuditBatch, AuditChain, JobExecution, OperatorAction
@@ -19,7 +19,8 @@ BATCHES = 500
 class AuditRetention:
     """Each run yields how many rows a chunk removed; closing it ends it there.
 
-    What is old is what was stored before: a batch goes with all its rows. All raise DatabaseUnavailable.
+    What is old is what was stored before: a batch goes with all its rows. All raise DatabaseUnavailable, and
+    AuditKeyMissing when the key that the chain was last written with is not here.
     """
 
     def __init__(self, engine: Engine, keys: ChainKeys | None = None) -> None:
@@ -87,8 +88,7 @@ class AuditRetention:
 
     def _note(self, chain: AuditChain, **changes: object) -> None:
         """Change the head, and keep in mind when it was not as a writer had left it."""
-        if chain.flaw is None and not sealed(chain, self._keys):
-            chain.flaw = chain.number + 1
+        mark_flaw(chain, self._keys)
         for name, value in changes.items():
             setattr(chain, name, value)
         if chain.flaw is not None and chain.flaw <= chain.cut_number:

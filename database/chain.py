@@ -13,6 +13,7 @@ import orjson
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from database.errors import AuditKeyMissing
 from database.models import AuditChain
 
 EXECUTIONS: Final = "executions"
@@ -71,12 +72,25 @@ def locked_chain(session: Session, name: str) -> AuditChain:
 
 
 def extend(chain: AuditChain, keys: ChainKeys, hash: str, at: str) -> None:
-    """Put a link at the head. A head that is not as a writer left it stays marked: see `flaw`."""
-    if chain.flaw is None and not sealed(chain, keys):
-        chain.flaw = chain.number + 1
+    """Put a link at the head. A head that is not as a writer left it stays marked: see `flaw`. Raises
+    AuditKeyMissing."""
+    mark_flaw(chain, keys)
     chain.number += 1
     chain.hash, chain.at = hash, at
     seal(chain, keys)
+
+
+def mark_flaw(chain: AuditChain, keys: ChainKeys) -> None:
+    """Keep in mind that the head is not as a writer left it. Raises AuditKeyMissing when it has a key that is
+    not here: who cannot tell whether a head was changed must neither mark nor seal it."""
+    if chain.seal and chain.key_id not in keys.ring:
+        raise AuditKeyMissing(
+            f"The audit ({chain.name}) was last written with a key that this process does not have, so it "
+            "writes nothing there; give it the key in audit.key (CALLBOARD_AUDIT__KEY), or in audit.old_keys "
+            "(CALLBOARD_AUDIT__OLD_KEYS) when it is an old one."
+        )
+    if chain.flaw is None and not sealed(chain, keys):
+        chain.flaw = chain.number + 1
 
 
 def seal(chain: AuditChain, keys: ChainKeys) -> None:

@@ -1,23 +1,30 @@
 """Engines and transactions for both databases. Nothing here connects at import time.
 
-`write_session` and `read_session` are the two ways in. Any driver error that means "not now" leaves
-them as DatabaseUnavailable (database/faults.py).
+`write_session` and `read_session` are the two ways in, `bare_connection` is for upkeep. Any driver error that
+means "not now" leaves them as DatabaseUnavailable (database/faults.py).
 """
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from weakref import WeakSet
 
-from sqlalchemy import URL, Engine, create_engine, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from database.errors import DatabaseUnavailable, InvalidDatabaseUrl
 from database.faults import name_of, reason_in, report_faults
-from database.sqlite import READ_ONLY, prepare_sqlite
+from database.sqlite import NO_TRANSACTION, READ_ONLY, prepare_sqlite
+
+#: What PostgreSQL may take, in seconds: for a lock, for one statement, and until a transaction in which
+#: nothing happens is given up. A worker process ends itself when its relay has stood for 90 s; so two
+#: statements in a row are to be over, one way or the other, before that.
+LOCK_S, STATEMENT_S, IDLE_S = 10.0, 40.0, 60.0
 
 _engines: WeakSet[Engine] = WeakSet()
 
@@ -27,7 +34,9 @@ def make_engine(
 ) -> Engine:
     """An engine for `sqlite:///path` or `postgresql://…` (also `postgres://`; psycopg 3 is used).
 
-    Makes the SQLite file and its folder; does not connect to PostgreSQL yet (see `ping`).
+    Makes the SQLite file and its folder; does not connect to PostgreSQL yet (see `ping`). What takes longer
+    there than LOCK_S, STATEMENT_S and IDLE_S fails with DatabaseUnavailable, unless the URL has `options`
+    of its own, which count alone.
 
     Parameters: `connect_timeout` seconds until PostgreSQL must have answered; `busy_timeout` seconds
     to wait for another SQLite writer; `pool_size` connections kept, as many again under load.
@@ -56,6 +65,8 @@ def make_engine(
             pool_timeout=10,
             connect_args={key: value for key, value in defaults.items() if key not in parsed.query},
         )
+        if "options" not in parsed.query:
+            event.listen(engine, "connect", _limit_waits)
     report_faults(engine)
     _engines.add(engine)
     return engine
@@ -83,6 +94,17 @@ def read_session(engine: Engine) -> Iterator[Session]:
         yield session
 
 
+@contextmanager
+def bare_connection(engine: Engine) -> Iterator[Connection]:
+    """A connection without a transaction, for statements that may stand in none, such as VACUUM.
+
+    Raises DatabaseUnavailable.
+    """
+    options = {"isolation_level": "AUTOCOMMIT"} if engine.dialect.name == "postgresql" else NO_TRANSACTION
+    with _reachable(engine), engine.connect().execution_options(**options) as connection:
+        yield connection
+
+
 def ping(engine: Engine) -> None:
     """Raise DatabaseUnavailable with the reason unless the database answers."""
     with read_session(engine) as session:
@@ -98,6 +120,30 @@ def _reachable(engine: Engine) -> Iterator[None]:
             f"All connections to the database {name_of(engine.url)} are in use; "
             "run fewer threads in a process or let the pool be larger."
         ) from error
+
+
+def unlimited_waits(connection: Connection) -> None:
+    """Let the transaction that is open on this connection take as long as it needs: a migration, say."""
+    if connection.dialect.name == "postgresql":
+        for name in _waits():
+            connection.exec_driver_sql(f"SET LOCAL {name} = 0")
+
+
+def _limit_waits(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    # Not as `options` of the connection: a pooler between here and the server refuses those.
+    connection.autocommit = True
+    with closing(connection.cursor()) as cursor:
+        cursor.execute("; ".join(f"SET {name} = {ms}" for name, ms in _waits().items()))
+    connection.autocommit = False
+
+
+def _waits() -> dict[str, int]:
+    limits = {
+        "lock_timeout": LOCK_S,
+        "statement_timeout": STATEMENT_S,
+        "idle_in_transaction_session_timeout": IDLE_S,
+    }
+    return {name: round(seconds * 1000) for name, seconds in limits.items()}
 
 
 def _parse(url: str) -> URL:

@@ -1,6 +1,6 @@
 """What can go wrong with the database, in words a person can act on."""
 
-from jobs.errors import CallboardError
+from jobs.errors import CallboardError, KeyMissing
 
 
 class DatabaseUnavailable(CallboardError):
@@ -9,6 +9,10 @@ class DatabaseUnavailable(CallboardError):
 
 class DatabaseOutdated(CallboardError):
     """The database lacks tables or columns of this release; it has to be migrated."""
+
+
+class AuditKeyMissing(KeyMissing):
+    """The audit was last written with a key that this process does not have; it writes nothing then."""
 
 
 class InvalidDatabaseUrl(CallboardError):

@@ -29,8 +29,10 @@ _SQLITE_NOT_NOW = frozenset(
 )
 _SQLITE_MISSING = ("no such table", "no such column", "has no column named")
 # PostgreSQL's classes: connection, authorisation, no such database, rolled back by the server (deadlock),
-# out of resources, lock not available, stopped by an operator, system error.
-_POSTGRES_NOT_NOW = ("08", "28", "3D", "40", "53", "55P03", "57P", "58")
+# out of resources, stopped by an operator, system error; and what took too long: a lock, a statement, a
+# transaction in which nothing happened.
+_POSTGRES_TOO_LONG = ("55P03", "57014", "25P03")
+_POSTGRES_NOT_NOW = ("08", "28", "3D", "40", "53", "57P", "58", *_POSTGRES_TOO_LONG)
 _POSTGRES_MISSING = ("42P01", "42703")
 
 
@@ -62,6 +64,7 @@ def reason_in(error: BaseException) -> str:
 
 
 def _translated(error: BaseException, disconnected: bool, name: str) -> CallboardError | None:
+    advice = "see that it runs and that DATABASE_URL is right"
     if isinstance(error, sqlite3.Error):
         # An error that the driver made itself ("cannot operate on a closed database") has no code.
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
@@ -72,14 +75,13 @@ def _translated(error: BaseException, disconnected: bool, name: str) -> Callboar
         missing = state in _POSTGRES_MISSING
         connecting = not state and type(error).__name__ in ("OperationalError", "ConnectionTimeout")
         not_now = disconnected or connecting or state.startswith(_POSTGRES_NOT_NOW)
+        if state in _POSTGRES_TOO_LONG:
+            advice = "try again later, and look at what keeps it busy when that does not help"
     if missing:
         return DatabaseOutdated(
             f"The database {name} lacks tables of this release ({reason_in(error)}); "
             "migrate it (`callboard up` does so)."
         )
     if not_now:
-        return DatabaseUnavailable(
-            f"The database {name} cannot be used now ({reason_in(error)}); "
-            "see that it runs and that DATABASE_URL is right."
-        )
+        return DatabaseUnavailable(f"The database {name} cannot be used now ({reason_in(error)}); {advice}.")
     return None

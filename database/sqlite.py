@@ -13,6 +13,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 #: Execution options of a read-only transaction, on either database.
 READ_ONLY = {"callboard_read_only": True, "postgresql_readonly": True}
+#: Of a connection for statements that may stand in no transaction, such as VACUUM.
+NO_TRANSACTION = {"callboard_no_transaction": True}
 
 
 def prepare_sqlite(engine: Engine, busy_timeout: float) -> None:
@@ -33,8 +35,11 @@ def prepare_sqlite(engine: Engine, busy_timeout: float) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    reads = bool(connection.get_execution_options().get("callboard_read_only"))
+    options = connection.get_execution_options()
+    reads = bool(options.get("callboard_read_only"))
     connection.exec_driver_sql(f"PRAGMA query_only={int(reads)}")
+    if options.get("callboard_no_transaction"):
+        return
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 

@@ -10,8 +10,8 @@ from typing import TypeVar
 from sqlalchemy import Engine, func, select, update
 
 from database.dialects import insert_into
-from database.engine import read_session, write_session
-from database.errors import DatabaseOutdated
+from database.engine import bare_connection, read_session, write_session
+from database.errors import DatabaseOutdated, DatabaseUnavailable
 from database.models import TenantKey
 from jobs.wrapped_keys import WrappedKey
 
@@ -61,7 +61,9 @@ class StoredTenantKeys:
             return bool(session.execute(changed.returning(TenantKey.tenant)).first())
 
     def shred(self, tenant: str) -> bool:
-        """Delete the secret for ever; False when there was none. None is made for the tenant from then on."""
+        """Delete the secret for ever; False when there was none. None is made for the tenant from then on.
+
+        Raises DatabaseUnavailable also when it is deleted, but not yet out of a SQLite file."""
         return self._tried(lambda: self._shred(tenant))
 
     def wrapped_with(self, fleet_key: int) -> int:
@@ -95,27 +97,30 @@ class StoredTenantKeys:
                 # Else the file would keep the bytes in a free place until something is written there.
                 session.connection().exec_driver_sql("PRAGMA secure_delete=ON")
             there = session.get(TenantKey, tenant)
-            if there is not None and there.wrapped is None:
-                return False
-            values = {"wrapped": None, "shredded_at": now}
-            new = {"tenant": tenant, "number": 0, "fleet_key": 0, "made_at": now, **values}
-            insert = insert_into(self._engine, TenantKey).values(**new)
-            session.execute(insert.on_conflict_do_update(index_elements=["tenant"], set_=values))
-        if sqlite:
-            self._empty_the_log()
-        return there is not None
+            had_one = there is not None and there.wrapped is not None
+            if there is None or had_one:
+                values = {"wrapped": None, "shredded_at": now}
+                new = {"tenant": tenant, "number": 0, "fleet_key": 0, "made_at": now, **values}
+                insert = insert_into(self._engine, TenantKey).values(**new)
+                session.execute(insert.on_conflict_do_update(index_elements=["tenant"], set_=values))
+        if sqlite and there is not None:
+            self._write_the_file_anew(tenant)  # also when it was deleted before: that may have ended half way
+        return had_one
 
-    def _empty_the_log(self) -> None:
-        """Write SQLite's log back into its file and cut it: it holds the page as it was before."""
-        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            raw = connection.connection.dbapi_connection
-            assert raw is not None
-            cursor = raw.cursor()
-            if connection.in_transaction():
-                connection.rollback()
-            cursor.execute("PRAGMA query_only=0")
-            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            cursor.close()
+    def _write_the_file_anew(self, tenant: str) -> None:
+        """Else copies of the page may stay: in SQLite's log, and in free places of the file, from rotations too."""
+        why = "another process reads it"
+        try:
+            with bare_connection(self._engine) as connection:
+                connection.exec_driver_sql("VACUUM")
+                busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
+        except DatabaseUnavailable as error:
+            busy, why = 1, str(error)
+        if busy:
+            raise DatabaseUnavailable(
+                f"The key of tenant {tenant!r} is deleted, but the file of the database still holds it ({why}): "
+                "shred it again when the file is free."
+            )
 
     def _tried(self, verb: Callable[[], R]) -> R:
         try:

@@ -6,7 +6,18 @@ from jobs.errors import InvalidAdjustment
 from jobs.model import FIRST_PRIORITY, LAST_PRIORITY, Scope
 from jobs.rules import Rate
 
-QUEUE_RULES = frozenset({"paused", "priority", "cap", "rate", "lane_cap", "lane_rate"})
+#: Numbers that each worker process keeps for itself.
+PROCESS_RULES = frozenset({"concurrency", "worker_rate"})
+QUEUE_RULES = PROCESS_RULES | {
+    "paused",
+    "priority",
+    "cap",
+    "rate",
+    "lane_cap",
+    "lane_rate",
+    "gate_cap",
+    "gate_rate",
+}
 LANE_RULES = frozenset({"paused", "weight", "cap", "rate"})
 
 
@@ -32,12 +43,14 @@ def _check(scope: Scope, name: str, value: object) -> None:
         raise InvalidAdjustment(f"{name!r} of {what} cannot be changed while running; {choices} can.")
     if value is None:
         return
-    kind = name.removeprefix("lane_")
+    kind = name.removeprefix("lane_").removeprefix("gate_").removeprefix("worker_")
     if kind == "paused":
         fits, wanted = isinstance(value, bool), "true or false"
     elif kind == "priority":
         fits = _whole(value) and FIRST_PRIORITY <= value <= LAST_PRIORITY  # type: ignore[operator]
         wanted = f"a whole number from {FIRST_PRIORITY} to {LAST_PRIORITY}"
+    elif kind == "concurrency":
+        fits, wanted = _whole(value) and value >= 1, "a whole number from 1 on"  # type: ignore[operator]
     elif kind == "weight":
         number = isinstance(value, int | float) and not isinstance(value, bool)
         fits = number and 0.001 <= value <= 1000  # type: ignore[operator]

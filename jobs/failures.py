@@ -3,8 +3,11 @@
 import hashlib
 import re
 import traceback
+from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
+from types import FrameType
 from typing import Any, TypeVar
 
 import orjson
@@ -14,6 +17,8 @@ from jobs.hiding import WINDOW, hide_values
 Worded = TypeVar("Worded", bound=BaseException)
 MAX_MESSAGE = 500
 MAX_FRAMES = 20
+#: So many of the innermost functions tell one cause from another.
+_TELLING = 5
 #: So much of an exception's text is looked at; hiding values makes it shorter.
 _READ = 4 * MAX_MESSAGE
 _OURS = "worded_by_callboard"
@@ -56,7 +61,7 @@ def describe(exception: BaseException, hide: Collection[object] = ()) -> Failure
         message = redact(hide_values(message[: _READ + WINDOW], hide, cut=_READ))
     frames = traceback.extract_tb(exception.__traceback__)[-MAX_FRAMES:]
     stack = tuple(f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames)
-    return Failure(type(exception).__name__, message[:MAX_MESSAGE], stack, _fingerprint(exception, stack))
+    return Failure(type(exception).__name__, message[:MAX_MESSAGE], stack, _fingerprint(exception))
 
 
 def fingerprint_of(error: Mapping[str, Any]) -> str:
@@ -89,8 +94,19 @@ def _text(exception: BaseException) -> str:
     return (text or type(exception).__name__).encode("utf-8", "replace").decode()
 
 
-def _fingerprint(exception: BaseException, stack: tuple[str, ...]) -> str:
-    # Functions without line numbers: a release that moves code keeps the group together.
-    functions = [_CHANGING.sub("", frame) for frame in stack[-5:]]
+def _fingerprint(exception: BaseException) -> str:
+    # Modules and functions, no folders and lines: a release may lie in a folder of its own, and move code.
+    innermost: deque[FrameType] = deque(maxlen=_TELLING)
+    trace = exception.__traceback__
+    while trace is not None:
+        innermost.append(trace.tb_frame)
+        trace = trace.tb_next
+    functions = [_CHANGING.sub("", _function(frame)) for frame in innermost]
     parts = [type(exception).__module__, type(exception).__name__, *functions]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join(parts).encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def _function(frame: FrameType) -> str:
+    code = frame.f_code
+    module = frame.f_globals.get("__name__") or PurePath(code.co_filename).name
+    return f"{module}:{code.co_qualname}"

@@ -4,7 +4,7 @@ Policy (which limits there are, for which queues, for whom) is the settings' and
 counts. A counter is one of a rule's: of a tenant, a user, a queue, a resource, or the only one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -73,7 +73,10 @@ class Want(NamedTuple):
 
 class Grant(NamedTuple):
     """`granted`, or which counter refuses and when to come back by the store's clock. `probe`: the breaker
-    of a provider lets this delivery alone try. `lost`: the delivery is not this worker's any more."""
+    of a provider lets this delivery alone try. `lost`: the delivery is not this worker's any more.
+
+    `after_ms`: the grant counts from then on, and the job must not start before. `brief`: permits of this
+    counter are short, so others wait for each millisecond: give them back at the end of the run."""
 
     granted: bool
     wait_ms: int = 0
@@ -81,6 +84,8 @@ class Grant(NamedTuple):
     waits: WaitScope = WaitScope.JOB
     probe: bool = False
     lost: bool = False
+    after_ms: float = 0.0
+    brief: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +120,11 @@ class LimitState:
     left: int
     reset_ms: int | None
     waiting: int
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Where it is among others."""
+        return self.rule, self.whose, self.tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +162,8 @@ class ProviderState:
     waiting: int = 0
 
 
-#: The rule of a provider's breaker, and of its rate.
-BREAKER_RULE, PROVIDER_RATE = "provider", "provider-rate"
+#: The rule of providers' breakers; and of what is no rule of the settings, of one provider or queue each.
+BREAKER_RULE, PROVIDER_RATE, RESOURCE_RATE = "provider", "provider-rate", "per-resource-rate"
 
 
 def key_of(rule: str, whose: str = "") -> str:
@@ -214,14 +224,24 @@ class ProviderRule:
     rate: Terms | None = None
     overload_ms: int = 10_000  # its jobs rest so long after an overload that does not say
 
+    @property
+    def rate_rule(self) -> LimitRule | None:
+        """Its rate as a limit, which an overload makes smaller."""
+        if self.rate is None:
+            return None
+        name, breaker = f"{PROVIDER_RATE}:{self.name}", key_of(BREAKER_RULE, self.name)
+        return LimitRule(name, By.GLOBAL, Algorithm.TOKEN_BUCKET, self.rate, slows=breaker)
+
 
 @dataclass(frozen=True, slots=True)
 class LimitBook:
-    """All limits of the settings. `resource_rates` are those of queues for each resource without a rule."""
+    """All limits of the settings. `resource_rates` are those of queues for each resource without a rule
+    (None: such a queue has none); `resource_rate` is that of all other queues."""
 
     rules: Mapping[str, LimitRule] = field(default_factory=dict)
     providers: Mapping[str, ProviderRule] = field(default_factory=dict)
-    resource_rates: Mapping[str, Terms] = field(default_factory=dict)
+    resource_rates: Mapping[str, Terms | None] = field(default_factory=dict)
+    resource_rate: Terms | None = None
 
     def of_queue(self, queue: str) -> tuple[LimitRule, ...]:
         """What each job of a queue is under, but for resources."""
@@ -233,17 +253,27 @@ class LimitBook:
         rule = self.rules.get(name)
         if rule is not None and rule.by is By.RESOURCE:
             return rule if not rule.queues or queue in rule.queues else None
-        terms = self.resource_rates.get(queue)
-        return LimitRule(RESOURCE_RATE, By.RESOURCE, Algorithm.SLIDING_WINDOW, terms) if terms else None
+        return self.resource_rate_of(queue)
+
+    def resource_rate_of(self, queue: str) -> LimitRule | None:
+        """What a queue's policy says of each resource that has no rule of its own."""
+        terms = self.resource_rates.get(queue, self.resource_rate)
+        if terms is None:
+            return None
+        return LimitRule(f"{RESOURCE_RATE}:{queue}", By.RESOURCE, Algorithm.SLIDING_WINDOW, terms)
+
+    @property
+    def has_resources(self) -> bool:
+        """Whether jobs may name resources."""
+        by_rule = any(rule.by is By.RESOURCE for rule in self.rules.values())
+        return by_rule or self.resource_rate is not None or any(self.resource_rates.values())
 
     def provider(self, name: str) -> ProviderRule:
         """One that the settings do not name has a breaker all the same."""
         return self.providers.get(name) or ProviderRule(name)
 
-    def shown(self) -> list[LimitRule]:
-        """All rules, for whoever asks how their counters stand."""
-        return list(self.rules.values())
-
-
-#: The rule of `per_resource_rate`.
-RESOURCE_RATE = "per-resource-rate"
+    def shown(self, queues: Iterable[str] = ()) -> list[LimitRule]:
+        """All rules, with those of providers and of these queues, for whoever asks how they stand."""
+        rates = [rule for queue in queues if (rule := self.resource_rate_of(queue)) is not None]
+        providers = [rule for one in self.providers.values() if (rule := one.rate_rule) is not None]
+        return [*self.rules.values(), *rates, *providers]

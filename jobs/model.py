@@ -103,6 +103,7 @@ class FetchedJob(NamedTuple):
     ready_at: int
     started_at: int
     settled: int = 0  # the token of the last delivery that was settled: what a lost lease leaves as it is
+    begun: bool = False  # it was held or cut short while it ran: it has begun, though no attempt was spent
 
 
 class Fetched(NamedTuple):
@@ -177,7 +178,7 @@ class Verdict(NamedTuple):
     cache: CacheEntry | None = None  # of a completed job, kept in its shard with the verdict
     follow: tuple[NewJob, ...] = ()  # jobs of the same shard, accepted with the verdict or not at all
     unspent: bool = (
-        False  # it failed before it started: the attempt, and its place under rates, are given back
+        False  # it failed or was held before it started: a failure's attempt and place under rates come back
     )
 
 

@@ -1,6 +1,6 @@
 """What a queue's policy means for the flow of a job. Made from the settings by the composition root."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -20,13 +20,15 @@ class Rate(NamedTuple):
 class QueueRules:
     """Defaults are those of an actor without a policy (CATALOGUE section 2).
 
-    The workers read `concurrency` and what follows a run; the store is told the rest by `configure`.
+    The workers read `concurrency`, `worker_rate` and what follows a run; the store is told the rest by
+    `configure`.
     """
 
     concurrency: int = 5  # jobs at once in one worker process, over the queues of `share` together
+    worker_rate: Rate | None = None  # starts in one worker process, likewise
     global_concurrency: int | None = None  # over all workers, likewise; None: no cap
     rate: Rate | None = None  # over all workers, likewise
-    share: str = ""  # queues of one name share these three numbers
+    share: str = ""  # queues of one name share these four numbers
     priority: int = DEFAULT_PRIORITY  # of its jobs, and of the queue among the queues of a process
     priority_scope: Literal["queue", "lane"] = "queue"  # bands before tenants, or tenants before bands
     fairness: Literal["jobs", "time"] = "jobs"  # what a job costs its lane: 1, or its usual run time
@@ -53,6 +55,15 @@ class QueueRules:
     def dead_letter_of(self, ended: Ended) -> str:
         """The dead-letter queue of a job that failed for good."""
         return route(self.letters, ended, self.dead_letter) if self.letters else self.dead_letter
+
+
+def numbers_of(rules: QueueRules, adjusted: Mapping[str, object]) -> tuple[int, Rate | None]:
+    """How many jobs of a queue a process may run at once, and at what rate it may start them, with what was
+    adjusted."""
+    concurrency = adjusted.get("concurrency", rules.concurrency)
+    rate = adjusted.get("worker_rate", rules.worker_rate)
+    assert isinstance(concurrency, int)
+    return concurrency, rate if isinstance(rate, Rate) else None  # 0 was adjusted to "none"
 
 
 RulesOf = Callable[[str], QueueRules]

@@ -5,7 +5,7 @@
 
 from typing import Literal, NamedTuple, Protocol
 
-Kind = Literal["payload", "result", "progress", "log", "step", "blob", "audit"]
+Kind = Literal["payload", "result", "progress", "log", "step", "blob", "audit", "schedule"]
 
 
 class About(NamedTuple):
@@ -34,8 +34,10 @@ class Seal(Protocol):
     def close(self, plain: bytes, about: About, *, secret: bool, sealed_at: int | None = None) -> bytes:
         """Sign, or encrypt when `secret`. `sealed_at` is given when something is closed anew."""
 
-    def open(self, sealed: bytes, about: About) -> Opened:
-        """What is in it. Raises ForgedMessage for what was not closed here, or not for `about`."""
+    def open(self, sealed: bytes, about: About, *, in_a_hurry: bool = False) -> Opened:
+        """What is in it. Raises ForgedMessage for what was not closed here, or not for `about`.
+
+        `in_a_hurry`: KeyUnavailable, rather than wait for a store of keys that is slow."""
 
     def digest(self, text: bytes, tenant: str, purpose: str) -> str:
         """A keyed digest, for unique keys, caches and inputs: who has no key learns nothing of the text."""

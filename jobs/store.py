@@ -162,12 +162,24 @@ class JobStore(ABC):
 
     @abstractmethod
     def acquire(
-        self, owner: str, job_id: str, token: int, wants: Sequence[Want], *, queue: str, request: int = 0
+        self,
+        owner: str,
+        job_id: str,
+        token: int,
+        wants: Sequence[Want],
+        *,
+        queue: str,
+        request: int = 0,
+        patience_ms: int = 0,
     ) -> Grant:
         """Take all that a delivery wants of limits, or nothing. `request` numbers what one delivery asks
         for: 0 is before its run, and is put back when the job is held or handed back unstarted. Permits
         end with the delivery. A job that is refused and then held waits, by itself or with its scope,
-        until it is its turn."""
+        until it is its turn.
+
+        `patience_ms` is how long the caller would rather wait than have the job held: it may be given what
+        will be there by then (`Grant.after_ms`). Where permits are short, the call may last up to 0.1 s,
+        until one is handed over."""
 
     @abstractmethod
     def give_back(self, job_id: str, token: int, request: int, *, queue: str) -> None:
@@ -184,15 +196,28 @@ class JobStore(ABC):
 
     @abstractmethod
     def limit_states(
-        self, rules: Sequence[LimitRule], tenant: str | None = None, limit: int = 1000
+        self,
+        rules: Sequence[LimitRule],
+        tenant: str | None = None,
+        limit: int = 1000,
+        after: tuple[str, str, str] | None = None,
     ) -> list[LimitState]:
-        """The counters of these rules that are in use, of all tenants or of one."""
+        """The counters of these rules that are in use, of all tenants or of one, by rule, whose they are
+        and tenant; those behind `after`, which is these three."""
 
     @abstractmethod
     def provider_news(
-        self, name: str, news: News, terms: BreakerTerms, *, queue: str, wait_ms: int = 0
+        self,
+        name: str,
+        news: News,
+        terms: BreakerTerms,
+        *,
+        queue: str,
+        wait_ms: int = 0,
+        probe: bool = False,
     ) -> ProviderState:
-        """Note how a run with this provider ended; how its breaker stands then."""
+        """Note how a run with this provider ended; how its breaker stands then. While that is half-open only
+        the `probe` is asked."""
 
     @abstractmethod
     def reset_provider(self, name: str) -> None:
@@ -212,10 +237,16 @@ class JobStore(ABC):
     def adjust(self, scope: Scope, changes: Mapping[str, object]) -> None:
         """Change rules while running; an adjustment wins over the settings and holds until it is None again.
 
-        A queue has `paused`, `priority`, `cap`, `rate`, `lane_cap`, `lane_rate`; a lane `paused`, `weight`,
-        `cap`, `rate`. Caps are whole numbers, rates a `Rate`; 0 is "no limit" for either. What may run by
-        the new rules is woken at once. Raises InvalidAdjustment for any other name.
+        A queue has `paused`, `priority`, `cap`, `rate`, `lane_cap`, `lane_rate`, `gate_cap`, `gate_rate`,
+        and of each worker process `concurrency`, `worker_rate`; a lane `paused`, `weight`, `cap`, `rate`.
+        Caps are whole numbers, rates a `Rate`; 0 is "no limit" for either. What may run by the new rules is
+        woken at once. Raises InvalidAdjustment for any other name.
         """
+
+    @abstractmethod
+    def process_rules(self, queues: Sequence[str]) -> dict[str, dict[str, object]]:
+        """What was adjusted of the numbers that each worker process keeps for itself, of these queues:
+        workers ask every few seconds."""
 
     @abstractmethod
     def adjustments(self) -> dict[Scope, dict[str, object]]:
@@ -308,6 +339,12 @@ class JobStore(ABC):
     ) -> tuple[list[Job], str | None]:
         """Page through jobs of one queue and state, oldest first, and where to go on (None: it was the last
         page). `routed`, with FAILED: jobs of any queue that were routed to this dead-letter queue."""
+
+    @abstractmethod
+    def scan_all(self, limit: int = 100, after: str = "") -> tuple[list[Job], str | None]:
+        """Page through the jobs of all queues and states, in no order, and where to go on (None: it was the last
+        page). A job that is there from the first page to the last is met, whatever becomes of it meanwhile; it
+        may be met twice, and a page may have more than `limit` jobs."""
 
     @abstractmethod
     def stats(self, queues: Sequence[str]) -> list[QueueStats]:

@@ -40,7 +40,7 @@ PERMANENT = {
     "meters": "hash: counter of a limit -> its window or level; of a provider -> how its breaker stands",
     "permits": "hash: job id -> what its delivery took of limits, and what it waits for",
     "limited": "ordered set, by bytes: k, counter, tenant; p, counter, delivery: a permit; w, counter, place,"
-    " id, scope: what waits for it",
+    " id, scope: what waits for it; s, counter, time, id: a job that stands by for it",
     "delayed": "ordered set, by bytes: queue, due time, id",
     "clock": "ordered set: queues by the earliest due time of their delayed jobs",
     "held": "ordered set, by bytes: owner, queue, id: what is active",
@@ -84,6 +84,10 @@ class Keys:
 
     def wake(self, queue: str) -> str:
         return f"{self.of('wake')}:{queue}"
+
+    def handed(self, job_id: str, token: int) -> str:
+        """A list that is there for a second at most: what a delivery that stands by waits for."""
+        return f"{self.namespace}:{{{self.shard}}}:handed:{token}:{job_id}"
 
     @property
     def signals(self) -> str:

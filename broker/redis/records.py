@@ -65,7 +65,8 @@ _DEFAULT_DEAD_LETTER = "dead-letter"
     SHARE,
     RATED,
     REASON,
-) = range(30)
+    BEGUN,  # only of a job that was held or cut short
+) = range(31)
 
 
 def pack_job(job: NewJob, wake_number: int) -> tuple[str, bytes, bytes]:
@@ -147,6 +148,7 @@ def unpack_fetched(job_id: bytes, record: bytes, payload: bytes) -> FetchedJob:
         fields[READY],
         fields[STARTED],
         fields[SETTLED],
+        len(fields) > BEGUN and fields[BEGUN] == 1,
     )
 
 
@@ -302,7 +304,7 @@ def pack_rules(rules: QueueRules) -> bytes:
     return _pack({name: value for name, value in named.items() if value is not None})
 
 
-_RATES = ("rate", "lane_rate")
+_RATES = ("rate", "lane_rate", "gate_rate", "worker_rate")
 
 
 def pack_adjustment(scope: Scope, changes: Mapping[str, object]) -> bytes:
@@ -319,12 +321,17 @@ def unpack_adjustments(policies: Mapping[bytes, bytes]) -> dict[Scope, dict[str,
         kind, _, rest = field.decode().partition(SEP)
         if kind == "a":
             queue, has_lane, lane = rest.partition(SEP)
-            changes = msgpack.unpackb(packed)
-            for name in _RATES:
-                if isinstance(changes.get(name), list):
-                    changes[name] = Rate(*changes[name])
-            found[Scope(queue, lane if has_lane else None)] = changes
+            found[Scope(queue, lane if has_lane else None)] = unpack_changes(packed)
     return found
+
+
+def unpack_changes(packed: bytes) -> dict[str, object]:
+    """What was adjusted in one scope."""
+    changes: dict[str, object] = msgpack.unpackb(packed)
+    for name in _RATES:
+        if isinstance(rate := changes.get(name), list):
+            changes[name] = Rate(*rate)
+    return changes
 
 
 def scope_key(scope: Scope) -> str:

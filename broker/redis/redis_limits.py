@@ -26,6 +26,9 @@ from jobs.store import JobStore
 
 #: What one call wakes when a limit was changed.
 WAKE_CHUNK = 200
+_SEP = "\x1f"
+#: Answers of `acquire`, besides a refusal.
+_GRANTED, _STANDS_BY, _LOST = 1, 2, -1
 _STATES = {b"closed": "closed", b"open": "open", b"half": "half-open"}
 
 
@@ -35,19 +38,38 @@ class RedisLimits(JobStore):
     _link: Link
 
     def acquire(
-        self, owner: str, job_id: str, token: int, wants: Sequence[Want], *, queue: str, request: int = 0
+        self,
+        owner: str,
+        job_id: str,
+        token: int,
+        wants: Sequence[Want],
+        *,
+        queue: str,
+        request: int = 0,
+        patience_ms: int = 0,
     ) -> Grant:
         packed = msgpack.packb([_pack(want) for want in wants])
-        granted, wait, key, waits, probe, look = self._link.run(
-            "acquire", [owner, job_id, token, request, packed]
-        )
+        entries = self._link.keys.handed(job_id, token)
+        argv: list[Any] = [owner, job_id, token, request, packed, patience_ms, entries]
+        answer, wait, key, waits, probe, look, brief = self._link.run("acquire", argv)
         if look:
             self.offer([queue])
-        if granted == 1:
-            return Grant(True, probe=bool(probe))
-        if granted == -1:
+        if answer == _STANDS_BY:
+            if self._is_handed_over(entries, wait):
+                return Grant(True, brief=True)
+            argv[5] = 0
+            answer, wait, key, waits, probe, look, brief = self._link.run("acquire", argv)
+            if look:
+                self.offer([queue])
+        if answer == _GRANTED:
+            return Grant(True, probe=bool(probe), after_ms=wait / 1000, brief=bool(brief))
+        if answer == _LOST:
             return Grant(False, lost=True)
         return Grant(False, wait, key.decode(), WaitScope(waits.decode()))
+
+    def _is_handed_over(self, entries: str, most_ms: int) -> bool:
+        with self._link.talking() as opened:
+            return opened.blocking.blpop([entries], timeout=most_ms / 1000) is not None
 
     def give_back(self, job_id: str, token: int, request: int, *, queue: str) -> None:
         self._offer_woken(self._link.run("give_back", [job_id, token, request]))
@@ -71,17 +93,35 @@ class RedisLimits(JobStore):
         return changes
 
     def limit_states(
-        self, rules: Sequence[LimitRule], tenant: str | None = None, limit: int = 1000
+        self,
+        rules: Sequence[LimitRule],
+        tenant: str | None = None,
+        limit: int = 1000,
+        after: tuple[str, str, str] | None = None,
     ) -> list[LimitState]:
-        argv: list[Any] = [int(tenant is not None), tenant or "", limit, *map(_pack_rule, rules)]
-        reply = self._link.run("limit_states", argv)
+        packed = [_pack_rule(rule) for rule in sorted(rules, key=lambda rule: rule.name)]
         algorithms = {rule.name: rule.algorithm for rule in rules}
-        return [_state(algorithms, reply[i : i + 9]) for i in range(0, len(reply), 9)]
+        found: list[LimitState] = []
+        member: str | bytes = _SEP.join(["k", key_of(*after[:2]), after[2]]) if after else ""
+        while packed and len(found) < limit:
+            argv: list[Any] = [int(tenant is not None), tenant or "", limit - len(found), member, *packed]
+            member, *reply = self._link.run("limit_states", argv)
+            found += [_state(algorithms, reply[i : i + 9]) for i in range(0, len(reply), 9)]
+            if not member:
+                break
+        return found
 
     def provider_news(
-        self, name: str, news: News, terms: BreakerTerms, *, queue: str, wait_ms: int = 0
+        self,
+        name: str,
+        news: News,
+        terms: BreakerTerms,
+        *,
+        queue: str,
+        wait_ms: int = 0,
+        probe: bool = False,
     ) -> ProviderState:
-        return self._provider_news(name, news.value, terms, wait_ms)
+        return self._provider_news(name, news.value, terms, wait_ms, probe)
 
     def reset_provider(self, name: str) -> None:
         self._provider_news(name, "reset", BreakerTerms(), 0)
@@ -96,7 +136,9 @@ class RedisLimits(JobStore):
             for name, (state, until, left, failures, share, waiting) in zip(names, rows, strict=True)
         ]
 
-    def _provider_news(self, name: str, what: str, terms: BreakerTerms, wait_ms: int) -> ProviderState:
+    def _provider_news(
+        self, name: str, what: str, terms: BreakerTerms, wait_ms: int, probe: bool = False
+    ) -> ProviderState:
         told = {
             "failures": terms.failures,
             "window": terms.window_ms,
@@ -105,7 +147,7 @@ class RedisLimits(JobStore):
             "cut": round(terms.cut * 1000),
             "recover": terms.recover_ms,
         }
-        argv = [key_of(BREAKER_RULE, name), what, wait_ms, msgpack.packb(told), WAKE_CHUNK]
+        argv = [key_of(BREAKER_RULE, name), what, wait_ms, msgpack.packb(told), WAKE_CHUNK, int(probe)]
         state, until, left, woken, *queues = self._link.run("provider_news", argv)
         self._offer_woken(queues)
         while woken == WAKE_CHUNK:

@@ -1,6 +1,7 @@
 """What operators ask of the store on Redis: rules, verbs on jobs and queues, inspection."""
 
 import heapq
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,19 +14,22 @@ from broker.redis.records import (
     pack_rules,
     scope_key,
     unpack_adjustments,
+    unpack_changes,
     unpack_jobs,
     unpack_lane,
     unpack_standing,
     unpack_stats,
     unpack_workers,
 )
-from jobs.adjustments import check_priority
-from jobs.errors import IllegalTransition
+from jobs.adjustments import PROCESS_RULES, check_adjustments, check_priority
+from jobs.errors import IllegalTransition, InvalidAdjustment
 from jobs.events import AttemptDetail
 from jobs.model import AttemptLog, Cancelled, Job, LaneStats, QueueStats, Scope, Standing, WorkerInfo
 from jobs.rules import QueueRules
 from jobs.states import JobState
 from jobs.store import JobStore
+
+logger = logging.getLogger(__name__)
 
 _SETS = {
     JobState.WAITING: ("waiting", "apart"),
@@ -91,6 +95,23 @@ class RedisOperators(JobStore):
         with self._link.talking() as opened:
             found: Any = opened.client.hgetall(self._link.keys.of("policies"))
         return unpack_adjustments(found)
+
+    def process_rules(self, queues: Sequence[str]) -> dict[str, dict[str, object]]:
+        reply = self._link.run("process_rules", queues)
+        found = {}
+        for name, packed in zip(reply[::2], reply[1::2], strict=True):
+            queue = name.decode()
+            try:
+                changes = unpack_changes(packed)
+                own = {rule: changes[rule] for rule in PROCESS_RULES & changes.keys()}
+                check_adjustments(Scope(queue), own)
+            except (ValueError, AttributeError, InvalidAdjustment) as error:
+                # The worker that asks goes by the settings, as it does where nothing was adjusted.
+                logger.warning("What was adjusted of queue %s cannot be read: %s", queue, error)
+                continue
+            if own:
+                found[queue] = own
+        return found
 
     def rest(self, scope: Scope, for_ms: int, reason: str) -> None:
         self._link.run("rest", [scope_key(scope), for_ms, reason])
@@ -253,6 +274,10 @@ class RedisOperators(JobStore):
             if not last:
                 return jobs, None
         return jobs, last.decode("latin-1")
+
+    def scan_all(self, limit: int = 100, after: str = "") -> tuple[list[Job], str | None]:
+        cursor, *parts = self._link.run("scan_all", [after or "0", limit])
+        return unpack_jobs(parts), cursor.decode() or None
 
     def stats(self, queues: Sequence[str]) -> list[QueueStats]:
         rows = self._link.run("stats", queues) if queues else []

@@ -160,9 +160,19 @@ class ShardedStore(JobStore):
     # Limits, which count in each shard by themselves
 
     def acquire(
-        self, owner: str, job_id: str, token: int, wants: Sequence[Want], *, queue: str, request: int = 0
+        self,
+        owner: str,
+        job_id: str,
+        token: int,
+        wants: Sequence[Want],
+        *,
+        queue: str,
+        request: int = 0,
+        patience_ms: int = 0,
     ) -> Grant:
-        return self._of(queue).acquire(owner, job_id, token, wants, queue=queue, request=request)
+        return self._of(queue).acquire(
+            owner, job_id, token, wants, queue=queue, request=request, patience_ms=patience_ms
+        )
 
     def give_back(self, job_id: str, token: int, request: int, *, queue: str) -> None:
         self._of(queue).give_back(job_id, token, request, queue=queue)
@@ -176,16 +186,27 @@ class ShardedStore(JobStore):
         }
 
     def limit_states(
-        self, rules: Sequence[LimitRule], tenant: str | None = None, limit: int = 1000
+        self,
+        rules: Sequence[LimitRule],
+        tenant: str | None = None,
+        limit: int = 1000,
+        after: tuple[str, str, str] | None = None,
     ) -> list[LimitState]:
-        return [one for part in self._each(lambda s: s.limit_states(rules, tenant, limit)) for one in part][
-            :limit
-        ]
+        parts = self._each(lambda store: store.limit_states(rules, tenant, limit, after))
+        return sorted((one for part in parts for one in part), key=lambda one: one.place)[:limit]
 
     def provider_news(
-        self, name: str, news: News, terms: BreakerTerms, *, queue: str, wait_ms: int = 0
+        self,
+        name: str,
+        news: News,
+        terms: BreakerTerms,
+        *,
+        queue: str,
+        wait_ms: int = 0,
+        probe: bool = False,
     ) -> ProviderState:
-        return self._of(queue).provider_news(name, news, terms, queue=queue, wait_ms=wait_ms)
+        shard = self._of(queue)
+        return shard.provider_news(name, news, terms, queue=queue, wait_ms=wait_ms, probe=probe)
 
     def reset_provider(self, name: str) -> None:
         self._each(lambda store: store.reset_provider(name))
@@ -217,6 +238,12 @@ class ShardedStore(JobStore):
             for scope, changes in store.adjustments().items()
             if self.shard_of(scope.queue) == shard
         }
+
+    def process_rules(self, queues: Sequence[str]) -> dict[str, dict[str, object]]:
+        found: dict[str, dict[str, object]] = {}
+        for shard, its in self._routing.parted(queues).items():
+            found |= self._shards[shard].process_rules(its)
+        return found
 
     def rest(self, scope: Scope, for_ms: int, reason: str) -> None:
         self._of(scope.queue).rest(scope, for_ms, reason)
@@ -280,9 +307,19 @@ class ShardedStore(JobStore):
         """As of one store; what was routed to a dead-letter queue comes shard by shard."""
         if not routed:
             return self._of(queue).scan(queue, state, limit, after)
+        return self._shard_by_shard(
+            after, lambda store, inner: store.scan(queue, state, limit, inner, routed=True)
+        )
+
+    def scan_all(self, limit: int = 100, after: str = "") -> tuple[list[Job], str | None]:
+        return self._shard_by_shard(after, lambda store, inner: store.scan_all(limit, inner))
+
+    def _shard_by_shard(
+        self, after: str, page: Callable[[JobStore, str], tuple[list[Job], str | None]]
+    ) -> tuple[list[Job], str | None]:
         names = list(self._shards)
         shard, _, inner = after.partition(":") if after else (names[0], "", "")
-        jobs, on = self._shards[shard].scan(queue, state, limit, inner, routed=True)
+        jobs, on = page(self._shards[shard], inner)
         if on is not None:
             return jobs, f"{shard}:{on}"
         later = names[names.index(shard) + 1 :]

@@ -53,7 +53,7 @@ class Wire:
             if tried:
                 connection.relax(end)
             try:
-                replies = connection.exchange(packed, len(commands))
+                replies = connection.exchange(packed, len(commands), end)
             except AuthenticationError:
                 connection.disconnect()
                 raise  # it counts as a lost connection with redis-py
@@ -76,7 +76,7 @@ class Wire:
 
     def _once_more(self, tried: int, end: float) -> bool:
         if not self._patient:
-            return tried <= self._tries_again
+            return tried <= self._tries_again and time.monotonic() < end
         # The first loss is often but an old connection; then give the others time to elect a master.
         pause = 0.0 if tried == 1 else min(0.4, 0.025 * 2**tried)
         if time.monotonic() + pause > end - SHORTEST_TRY_S:

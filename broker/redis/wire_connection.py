@@ -5,10 +5,12 @@ otherwise be more than half of what a `send()` takes.
 """
 
 import math
+import select
 import socket
 import ssl
 import struct
 import time
+from contextlib import suppress
 from typing import Any
 
 import hiredis
@@ -23,6 +25,9 @@ from broker.redis.node_connection import NodeConnection
 
 _NOTHING_YET = object()
 _READ_AT_ONCE = 65_536
+#: How long the kernel waits in one call, in seconds: a clock tick. It begins anew after each signal, so who
+#: has waited that long asks in a way that counts on, which would cost each quick call a microsecond.
+_LOOK_S = 0.004
 
 
 class WireConnection(NodeConnection):
@@ -30,11 +35,13 @@ class WireConnection(NodeConnection):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        self._silence = math.inf  # how long the server may say nothing, in seconds
         self._buffer = memoryview(bytearray(_READ_AT_ONCE))
         self._replies: Any = None
 
-    def exchange(self, packed: bytes, count: int) -> list[Any]:
+    def exchange(self, packed: bytes, count: int, end: float = math.inf) -> list[Any]:
         """Send `count` packed commands and return their replies; an error reply is in its place, unraised.
+        It must be over at `end` (monotonic), whatever trickles in and however many signals come.
 
         Raises redis-py's errors of the connection, after which it is closed; connects by itself.
         """
@@ -46,8 +53,13 @@ class WireConnection(NodeConnection):
                 self.connect()
         try:
             sock: Any = self._sock
-            sock.sendall(packed)
-            return [self._reply(sock) for _ in range(count)]
+            try:
+                sent = sock.send(packed)
+            except BlockingIOError:
+                sent = 0
+            if sent != len(packed):
+                self._send_rest(sock, memoryview(packed)[sent:], end)
+            return [self._reply(sock, end) for _ in range(count)]
         except (BlockingIOError, TimeoutError) as error:
             self.disconnect()
             raise TimedOut(f"{self._host_error()} did not answer in time") from error
@@ -74,27 +86,49 @@ class WireConnection(NodeConnection):
     def relax(self, until: float = math.inf) -> None:
         super().relax(until)
         sock, timeout = self._sock, self.socket_timeout
-        if sock is None or timeout is None or isinstance(sock, ssl.SSLSocket):
+        if sock is None or timeout is None:
+            return
+        self._silence = sock.gettimeout() or timeout
+        if isinstance(sock, ssl.SSLSocket):
             return
         # Python asks the kernel twice, and lets go of the interpreter lock twice, for each look at a socket
         # with a time-out of its own; a socket with the kernel's is asked once.
-        left = sock.gettimeout() or timeout
-        limit = struct.pack("ll", int(left), int(left % 1 * 1_000_000))
+        limit = struct.pack("ll", 0, round(_LOOK_S * 1_000_000))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
         sock.settimeout(None)
 
-    def _reply(self, sock: Any) -> Any:
+    def _send_rest(self, sock: Any, rest: memoryview, end: float) -> None:
+        while rest:
+            self._wait(sock, select.POLLOUT, end)
+            with suppress(BlockingIOError):
+                rest = rest[sock.send(rest) :]
+
+    def _reply(self, sock: Any, end: float) -> Any:
         replies = self._replies
         reply = replies.gets()
         while reply is _NOTHING_YET:
-            size = sock.recv_into(self._buffer)
+            try:
+                size = sock.recv_into(self._buffer)
+            except BlockingIOError:
+                self._wait(sock, select.POLLIN, end)
+                continue
             if size == 0:
                 raise ConnectionError(f"{self._host_error()} closed the connection")
             replies.feed(self._buffer, 0, size)
             reply = replies.gets()
+            if reply is _NOTHING_YET and time.monotonic() > end:
+                raise TimeoutError
         if isinstance(reply, ConnectionError):
             raise reply  # such as LOADING: no answer to the command
         if isinstance(reply, ResponseError):
             self._check_place(reply)
         return reply
+
+    def _wait(self, sock: Any, what: int, end: float) -> None:
+        """Until the socket is ready. Raises TimeoutError; after a signal it goes on with what is left."""
+        left = min(self._silence, end - time.monotonic())
+        poll = select.poll()
+        poll.register(sock, what)
+        if left <= 0 or not poll.poll(math.ceil(left * 1000)):
+            raise TimeoutError

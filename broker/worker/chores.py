@@ -1,7 +1,7 @@
 """What any worker does now and then: say that it is there, reclaim lost leases, remove what is old."""
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jobs.model import Outcome, Retention, Verdict, WorkerInfo
@@ -12,6 +12,8 @@ logger = logging.getLogger(__name__)
 
 REGISTER_EVERY_S = 15.0
 RECLAIM_EVERY_S = 2.0
+#: What was adjusted of a process's own numbers holds so soon, in seconds.
+RULES_EVERY_S = 3.0
 TRIM_EVERY_S = 30.0
 READERS_EVERY_S = 300.0
 #: Until the store was away, or has lost its data.
@@ -30,8 +32,9 @@ class Chores:
     call again.
 
     `worker` describes the process, `held` and `keep_only` are of its holdings, `cancel` ends a job that it
-    has. `configuration` is the rules of queues and the weights of tenants; `readers` names the readers of
-    the event stream that this release has.
+    has. `configuration` is the rules of queues and the weights of tenants; `adjusted` is told what was
+    adjusted of the numbers that a process keeps for itself, of `queues`; `readers` names the readers of the
+    event stream that this release has.
     """
 
     store: JobStore
@@ -43,6 +46,8 @@ class Chores:
     keep_only: Callable[[Mapping[str, int]], int] = lambda owned: 0
     cancel: Callable[[str], None] = lambda job_id: None
     configuration: Callable[[], Configuration] | None = None
+    queues: Callable[[], Sequence[str]] = tuple
+    adjusted: Callable[[Mapping[str, Mapping[str, object]]], None] = lambda adjusted: None
     readers: Collection[str] | None = None
     _due: dict[str, float] = field(default_factory=dict)
     _store_was_away: bool = False
@@ -57,6 +62,7 @@ class Chores:
         for name, every, chore in (
             ("register", REGISTER_EVERY_S, self._register),
             ("configure", ONCE_S, self._configure),
+            ("rules", RULES_EVERY_S, self._read_rules),
             ("reclaim", RECLAIM_EVERY_S, self._reclaim),
             ("trim", TRIM_EVERY_S, self._trim),
             ("readers", READERS_EVERY_S, self._keep_readers),
@@ -91,6 +97,10 @@ class Chores:
     def _configure(self) -> None:
         if self.configuration is not None:
             self.store.configure(*self.configuration())
+
+    def _read_rules(self) -> None:
+        if queues := self.queues():
+            self.adjusted(self.store.process_rules(queues))
 
     def _reclaim(self) -> None:
         total = 0

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from jobs.error_groups import telling
 from jobs.errors import HoldJob, JobCancelled
 from jobs.failures import describe, worded_without_values
+from jobs.hiding import to_hide
 
 if TYPE_CHECKING:
     from broker.proxy import JobProxy
@@ -23,9 +25,8 @@ LOOK_EVERY_S = 0.1
 
 def ended_by_cancellation(run: "JobProxy", error: BaseException) -> JobCancelled | None:
     """The cancellation that ended a run, whatever its actor made of it; None: it ended by something else."""
-    if isinstance(error, JobCancelled):
-        worded(run, error)
-        return error
+    if isinstance(told := telling(error), JobCancelled):
+        return worded(run, told)
     if run.interrupted is not JobCancelled or not isinstance(error, Exception) or isinstance(error, HoldJob):
         return None
     return worded(run, JobCancelled())
@@ -66,7 +67,7 @@ def _taken(run: "JobProxy") -> list[Callable[[], Any]]:
 
 
 def _complain(run: "JobProxy", error: Exception) -> None:
-    failure = describe(error, hide=(*run.args, *run.kwargs.values()))
+    failure = describe(error, hide=to_hide(run.args, run.kwargs, secret=run.secret))
     logger.error("%s was cancelled, and a clean-up failed: %s: %s", run, failure.type, failure.message)
 
 

@@ -10,10 +10,10 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from broker.proxy import JobProxy
-from broker.worker.holdings import MAIN, Holdings
+from broker.worker.holdings import MAIN, SEND_AT, Holdings
 from jobs.errors import CallboardError, JobCancelled
 from jobs.model import Fetched, FetchedJob, Outcome, Settled, Verdict
 from jobs.store import JobStore
@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 MOST_VERDICTS = 400
 #: A few verdicts wait this long, in seconds, for company.
 LINGER_S = 0.002
+#: Worker threads with short jobs wait so long at most, in seconds, for this one to take their verdicts: else
+#: they hold the interpreter lock until all that is held has run, and then stand still for a round trip.
+GIVE_WAY_S = 0.002
 #: Without a wake-up the thread looks by itself: a wake-up may be lost with the process that took it.
 POLL_S = 4.0
 #: Between two offers of work to idle processes, in seconds.
@@ -73,6 +76,7 @@ class Exchange(threading.Thread):
         self._chores = chores
         self._outage = outage
         self._signal = threading.Event()
+        self._awake = threading.Event()
         self._look = True
         self._rounds_left = 0
         self._token = uuid.uuid4().hex
@@ -94,6 +98,8 @@ class Exchange(threading.Thread):
             self._signal.set()
             if self.others:
                 self._nudge_others()
+            if not self._awake.is_set() and self.holdings.unsent(self.shard) >= SEND_AT:
+                self._awake.wait(GIVE_WAY_S)
 
     def look(self) -> None:
         """There may be work: fetch now."""
@@ -117,6 +123,11 @@ class Exchange(threading.Thread):
             logger.debug("%s", error)
             return ""
         return job.cancel_reason if job is not None else ""
+
+    def adjust(self, adjusted: Mapping[str, Mapping[str, object]]) -> None:
+        """What was adjusted of the numbers that this process keeps for itself, by queue."""
+        if self.holdings.adjust(adjusted, self.shard):
+            self.look()
 
     def check_store(self) -> None:
         """The connection was new a moment ago: the store may have forgotten this process."""
@@ -258,6 +269,10 @@ class Exchange(threading.Thread):
                 self.hungry.set()
         elif self.holdings.alone:
             until = min(until, now + ALONE_S)
+        if self.holdings.rated:
+            opens_at = self.holdings.opens_at(self.shard)
+            self._look_at = min(self._look_at, opens_at)
+            until = min(until, opens_at)
         if unsent:
             until = min(until, now + LINGER_S)
         if self.holdings.ahead:
@@ -287,5 +302,7 @@ class Exchange(threading.Thread):
             logger.warning("%s Trying again until it answers.", error)
 
     def _pause(self, seconds: float) -> None:
+        self._awake.clear()
         self._signal.wait(max(0.0, seconds))
+        self._awake.set()
         self._signal.clear()

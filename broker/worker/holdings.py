@@ -4,6 +4,7 @@ Shared by the worker threads and the exchanges under one lock, which is held for
 one exchange for each shard of the store; they share the threads, and what one has asked for is reserved.
 """
 
+import math
 import threading
 import time
 from collections import deque
@@ -18,7 +19,7 @@ from broker.worker.solitude import Solitude
 from broker.worker.turns import Turns
 from broker.worker.verdicts import cancelled, interrupted, returned
 from jobs.model import FetchRequest, Verdict
-from jobs.rules import RulesOf
+from jobs.rules import RulesOf, numbers_of
 
 #: Verdicts that are worth a round trip of their own.
 SEND_AT = 32
@@ -48,14 +49,36 @@ class Holdings:
         self._ahead: deque[JobProxy] = deque()
         self._solitude = Solitude()
         self._unwanted: set[str] = set()  # cancelled while a fetch was on its way
+        self._ended = 0  # runs, ever
         self._accepting = True
+        self._adjusted: dict[str, Mapping[str, Mapping[str, object]]] = {}  # by shard and queue
+        #: Whether any queue has a rate of this process's own.
+        self.rated = False
 
     def serve(self, queue: str, shard: str = MAIN) -> None:
         """Fetch from this queue from now on."""
         with self._lock:
             shares = [known.share for known in self._queues.values()]
             rooms = self._rooms.setdefault(shard, Rooms())
-            self._queues[queue] = rooms.add(queue, self._rules_of(queue), self._outbox(shard), shares)
+            added = rooms.add(queue, self._rules_of(queue), self._outbox(shard), shares)
+            added.share.change(queue, *numbers_of(added.rules, self._adjusted.get(shard, {}).get(queue, {})))
+            self._queues[queue] = added
+            self.rated |= added.share.starts is not None
+
+    def adjust(self, adjusted: Mapping[str, Mapping[str, object]], shard: str = MAIN) -> bool:
+        """What was adjusted of the numbers that each process keeps for itself, of all queues of a shard; True
+        when they are others than before."""
+        changed = False
+        with self._lock:
+            self._adjusted[shard] = adjusted
+            for name in self._rooms[shard].queues if shard in self._rooms else ():
+                queue = self._queues[name]
+                numbers = numbers_of(queue.rules, adjusted.get(name, {}))
+                if queue.share.numbers[name] != numbers:
+                    queue.share.change(name, *numbers)
+                    changed = True
+            self.rated = any(queue.share.starts is not None for queue in self._queues.values())
+        return changed
 
     # For worker threads
 
@@ -66,7 +89,8 @@ class Holdings:
                 return None, False  # it was handed back by a stop
             queue = self._queues[proxy.queue_name]
             queue.share.running -= 1
-            self._pace.observe(now - proxy.started)
+            self._ended += 1
+            self._pace.observe(now - proxy.started, (self._ended - proxy.ended_before) / self._threads)
             outbox = queue.outbox
             # As `put` does; a call would cost each job more than these.
             outbox.verdicts.append(verdict)
@@ -244,6 +268,11 @@ class Holdings:
         with self._lock:
             return self._could_start(shard) and self._rooms[shard].any_open(self._pace.ahead())
 
+    def opens_at(self, shard: str = MAIN) -> float:
+        """When a thread is free that waits only for a rate of this process's own (monotonic); else inf."""
+        with self._lock:
+            return self._rooms[shard].opens_at() if self._could_start(shard) else math.inf
+
     def rounds(self, shard: str = MAIN) -> int:
         """How many fetches ask each queue once: queues that share too little room are asked in turns."""
         rooms = self._rooms.get(shard)
@@ -261,6 +290,11 @@ class Holdings:
     def alone(self) -> bool:
         """True while this process fetches nothing because of a job that must run alone."""
         return self._solitude.sought
+
+    @property
+    def threads(self) -> tuple[int, int]:
+        """Those that nothing is there for, and all."""
+        return self._threads - len(self._running) - len(self._ahead), self._threads
 
     @property
     def running(self) -> int:
@@ -307,12 +341,18 @@ class Holdings:
             return None
         for position, proxy in enumerate(self._ahead):
             share = self._queues[proxy.queue_name].share
-            if share.running < share.concurrency:
+            # A suspect is given to an empty process, which is not to hand it back for its own rate.
+            if share.running < share.concurrency and (
+                share.starts is None or share.starts.left(now) > 0 or proxy.job.lost_leases
+            ):
+                if share.starts is not None:
+                    share.starts.add(now)
                 del self._ahead[position]
                 share.ahead -= 1
                 share.running += 1
                 self._running[proxy.message_id] = proxy
                 proxy.started = now
+                proxy.ended_before = self._ended
                 proxy.slot = self._ledger.start(proxy.message_id, proxy.job.token)
                 return proxy
         return None

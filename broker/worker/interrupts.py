@@ -25,6 +25,7 @@ from dramatiq.asyncio import get_event_loop_thread
 from dramatiq.threading import Interrupt, raise_thread_exception
 
 from broker.worker import clean_up as clean
+from jobs.error_groups import telling
 from jobs.errors import JobCancelled
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ async def _stoppable(run: "JobProxy", coroutine: Coroutine[Any, Any, Any]) -> An
     try:
         return await coroutine
     except BaseException as error:
-        if run.interrupted is JobCancelled or isinstance(error, JobCancelled):
+        if run.interrupted is JobCancelled or isinstance(telling(error), JobCancelled):
             await clean.clean_up_on_loop(run)
         raise
     finally:

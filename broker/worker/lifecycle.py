@@ -37,10 +37,11 @@ from broker.worker.registry import Identity
 from broker.worker.relay import Relay
 from broker.worker.side import Side
 from broker.worker.stop import END_S, Stop, by_command
-from broker.worker.verdicts import failed, verdict_of
+from broker.worker.unsent import wait_to_send
+from broker.worker.verdicts import failed, held, verdict_of
+from broker.worker.work_queue import Item, WorkQueue
 from jobs.blobs import OPTION as BLOB
 from jobs.blobs import BlobMissing
-from jobs.errors import CallboardError
 from jobs.events import EventSink
 from jobs.model import Retention, Verdict
 from jobs.rules import QueueRules, RulesOf, same_rules_for_all
@@ -86,6 +87,7 @@ class Lifecycle(dramatiq.Middleware):
         self._process = process
         self._stopped = threading.Event()
         self._worker: Worker | None = None
+        self._work = WorkQueue()
         self._ledger: Ledger | None = None
         self._holdings: Holdings | None = None
         self._sides: dict[str, Side] = {}
@@ -98,6 +100,16 @@ class Lifecycle(dramatiq.Middleware):
     def relays(self) -> list[Relay]:
         """The readers of the event stream in this process, with their lag."""
         return [relay for side in self._sides.values() for relay in side.relays]
+
+    @property
+    def threads(self) -> tuple[int, int]:
+        """How many worker threads of this process are free, and how many there are."""
+        return self._holdings.threads if self._holdings is not None else (0, 0)
+
+    @property
+    def sinks(self) -> Mapping[str, Callable[[], EventSink]]:
+        """What opens the sinks of those readers, by name."""
+        return self._process.sinks
 
     def consumer(self, queue: str, timeout_s: float) -> QueueConsumer:
         """A consumer for Dramatiq; the queue is served from its first turn on."""
@@ -133,6 +145,8 @@ class Lifecycle(dramatiq.Middleware):
         ):
             worker.consumer_whitelist = set(serves)
         self._worker = worker
+        self._work = WorkQueue()
+        worker.work_queue = self._work  # type: ignore[assignment]  # it asks no more of it than is there
         self._stopped.clear()
         self._boot(worker, f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}")
 
@@ -173,6 +187,8 @@ class Lifecycle(dramatiq.Middleware):
             keep_only=lambda owned: holdings.keep_only(owned, shard),
             cancel=lambda job_id: exchange.cancel(job_id),
             configuration=lambda: (self._rules(shard), process.weights),
+            queues=lambda: self._declared(shard),
+            adjusted=lambda adjusted: exchange.adjust(adjusted),
             readers=process.sinks.keys(),
         )
         exchange = Exchange(
@@ -197,9 +213,11 @@ class Lifecycle(dramatiq.Middleware):
         return Side(store, exchange, process.sinks, name)
 
     def _rules(self, shard: str) -> dict[str, QueueRules]:
-        declared = sorted(self._broker.get_declared_queues())
+        return {queue: self._process.rules_of(queue) for queue in self._declared(shard)}
+
+    def _declared(self, shard: str) -> list[str]:
         shard_of = self._broker.store.shard_of
-        return {queue: self._process.rules_of(queue) for queue in declared if shard_of(queue) == shard}
+        return [queue for queue in sorted(self._broker.get_declared_queues()) if shard_of(queue) == shard]
 
     def _retention(self, shard: str, served: Iterable[str]) -> dict[str, Retention]:
         # Also of queues that lost their last actor: what they left must not stay for ever.
@@ -259,8 +277,7 @@ class Lifecycle(dramatiq.Middleware):
         self._exchanges[queue].look()
 
     def _start(self, proxy: JobProxy) -> None:
-        assert self._worker is not None
-        self._worker.consumers[proxy.queue_name].handle_message(proxy)
+        self._work.put(Item(proxy))
 
     def _settle(self, exchanges: Mapping[str, Exchange], proxy: JobProxy) -> None:
         rules, verdict = self._process.rules_of(proxy.queue_name), None
@@ -269,7 +286,7 @@ class Lifecycle(dramatiq.Middleware):
             if proxy.cache is not None:
                 verdict = with_cached(self._broker.codec, proxy, verdict)
             if proxy.follow:
-                verdict = self._followed(proxy, verdict, rules)
+                verdict = self._followed(proxy, verdict)
             self._log.settled(proxy, verdict)
         except Exception as error:  # noqa: BLE001
             # Without a verdict the job would stay active for as long as this process lives.
@@ -279,13 +296,14 @@ class Lifecycle(dramatiq.Middleware):
             verdict = self._broker.notes.verdict(proxy, verdict)
         exchanges[proxy.queue_name].finished(proxy, verdict)
 
-    def _followed(self, proxy: JobProxy, verdict: Verdict, rules: QueueRules) -> Verdict:
+    def _followed(self, proxy: JobProxy, verdict: Verdict) -> Verdict:
         try:
             return with_followers(proxy, verdict, self._broker.store)
-        except CallboardError as error:
+        except Exception as error:  # noqa: BLE001
             # What follows would be lost without a trace: the job runs again instead.
-            logger.error("%s runs again: what follows from it could not be sent: %s", proxy, error)
-            return failed(proxy, rules, error, again=True)
+            wait = wait_to_send(proxy, error)
+            logger.error("%s runs again: %s", proxy, wait.reason)
+            return held(proxy, wait)
 
     # Stop
 

@@ -21,9 +21,10 @@ class Pace:
     def __init__(self) -> None:
         self._short = 0.0
 
-    def observe(self, seconds: float) -> None:
-        """One job has taken so long."""
-        self._short += ((seconds < SHORT_S) - self._short) * FOLLOW
+    def observe(self, seconds: float, turns: float = 1.0) -> None:
+        """One job has taken so long, in which each thread was through with `turns` jobs: short ones that wait
+        for the interpreter lock take long too, but many end meanwhile."""
+        self._short += ((seconds < SHORT_S * max(1.0, turns)) - self._short) * FOLLOW
 
     def ahead(self) -> int:
         """How many jobs may be held that no thread is free for."""

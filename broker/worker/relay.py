@@ -96,7 +96,9 @@ class Relay(threading.Thread):
         if count:
             if self._sink is None:
                 self._sink = self._open_sink()
+            self.beat = time.monotonic()  # reading them may have taken a while, and so may storing them
             self._sink.write(self._in_hand)
+            self.beat = time.monotonic()
             self._store.ack_events(self._reader, [event.id for event in self._in_hand])
             self._in_hand = []
         return count

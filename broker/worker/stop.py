@@ -32,8 +32,11 @@ END_S = GRACE_S + LAST_SEND_S + LEAVE_S + STOP_S + 0.5
 
 def by_command() -> bool:
     """Whether this is a worker process of the `dramatiq` command, which ends after a stop. A program that
-    runs a Worker of its own goes on."""
-    return "dramatiq.cli" in sys.modules and multiprocessing.parent_process() is not None
+    runs a Worker of its own goes on, also in a process that it started by multiprocessing."""
+    command = sys.modules.get("dramatiq.cli")
+    # What a process of multiprocessing runs is known to nothing but this attribute.
+    target = getattr(multiprocessing.current_process(), "_target", None)
+    return command is not None and target is command.worker_process
 
 
 class Stop:

@@ -13,6 +13,7 @@ from broker.proxy import JobProxy
 from jobs.backoff import Backoff
 from jobs.errors import HoldJob, JobCancelled, LeaseLost, RunEnded
 from jobs.failures import describe
+from jobs.hiding import to_hide
 from jobs.letters import Ended, names_of
 from jobs.model import Outcome, RestScope, Verdict
 from jobs.rules import QueueRules
@@ -57,14 +58,15 @@ def verdict_of(proxy: JobProxy, rules: QueueRules, declared: Mapping[str, Any] =
     if isinstance(proxy.exception, LeaseLost):
         return interrupted(proxy)  # refused, where it was lost indeed
     cause = proxy.exception or RuntimeError("failed without saying why")
-    # A middleware that broke must not cost the job: it is tried again rather than dead-lettered.
-    return failed(proxy, rules, cause, again=proxy.hook_failed)
+    # A middleware that broke must not cost the job: it is tried again rather than dead-lettered, unless it
+    # was decided all the same that it has failed.
+    return failed(proxy, rules, cause, again=proxy.hook_failed and not proxy.failed)
 
 
 def failed(proxy: JobProxy, rules: QueueRules, cause: BaseException, *, again: bool) -> Verdict:
     """A failure; `again`: it is tried again while it has attempts."""
     job = proxy.job
-    failure = describe(cause, hide=(*proxy.args, *proxy.kwargs.values()))
+    failure = describe(cause, hide=to_hide(proxy.args, proxy.kwargs, secret=proxy.secret))
     again = again and job.attempt < job.max_attempts
     return Verdict(
         job.id,
@@ -88,6 +90,7 @@ def held(proxy: JobProxy, wish: HoldJob) -> Verdict:
         progress=proxy.progress,
         rests=RestScope(wish.rests),
         reason=wish.reason,
+        unspent=proxy.unstarted,
     )
 
 
@@ -104,7 +107,10 @@ def cancelled(proxy: JobProxy) -> Verdict:
 
 def _given_up(proxy: JobProxy) -> bytes:
     """The record of a job that nobody but its own actor cancelled."""
-    failure = describe(proxy.exception or JobCancelled("cancelled"), (*proxy.args, *proxy.kwargs.values()))
+    failure = describe(
+        proxy.exception or JobCancelled("cancelled"),
+        to_hide(proxy.args, proxy.kwargs, secret=proxy.secret),
+    )
     return orjson.dumps({"error": {"type": "Cancelled", "message": failure.message or "cancelled"}})
 
 

@@ -21,7 +21,16 @@ from jobs.limits import (
     key_of,
 )
 from jobs.memory.limits import Rest
-from jobs.memory.run_limits import LEVELS, PERMITS, PERMITS_KEPT_MS, Breaker, Holding, Refused, Waiter
+from jobs.memory.run_limits import (
+    LEVELS,
+    PERMITS,
+    PERMITS_KEPT_MS,
+    Breaker,
+    Holding,
+    Refused,
+    RunLimits,
+    Waiter,
+)
 from jobs.memory.shelf import Record
 from jobs.memory.state import DRIPS_KEPT_MS, State
 from jobs.model import Job, Scope
@@ -32,7 +41,13 @@ ANSWER_MS = 1_000
 
 
 def acquire(
-    state: State, owner: str, job_id: str, token: int, wants: Sequence[Want], request: int
+    state: State,
+    owner: str,
+    job_id: str,
+    token: int,
+    wants: Sequence[Want],
+    request: int,
+    patience_ms: int = 0,
 ) -> tuple[Grant, bool]:
     """The answer, and whether a process should look again at the job's queue."""
     record, limits = state.shelf.get(job_id), state.running_limits
@@ -43,16 +58,18 @@ def acquire(
         return Grant(True, probe=holding.probe), False
     now = state.now
     wants = [limits.as_it_holds(want, now) for want in wants]
-    worst, worst_at = None, float(now)
+    worst, worst_at, wait_us = None, float(now), 0.0
     for want in wants:
         room, at = limits.room(want, now)
-        if room < want.cost and (worst is None or at > worst_at):
-            worst, worst_at = want, at
-    if worst is not None:
-        return _refuse(state, record, holding, worst, worst_at), False
+        if room < want.cost:
+            if worst is None or at > worst_at:
+                worst, worst_at = want, at
+            wait_us = max(wait_us, _exact_wait(limits, want, at, now))
+    if worst is not None and not _is_soon(wants, wait_us, now, patience_ms):
+        return _refuse(state, record, holding, worst, worst_at, patience_ms), False
     for want in wants:
         if want.algorithm is not Algorithm.BREAKER:
-            holding.taken.append(limits.take(want, job_id, token, request, now))
+            holding.taken.append(limits.take(want, job_id, token, request, now, int(wait_us)))
         elif limits.breakers.get(want.key, Breaker()).stands(now) == "half-open":
             holding.taken.append(limits.take(want, job_id, token, request, now))
             holding.probe = True
@@ -61,10 +78,10 @@ def acquire(
     if holding.taken or request > 0:
         limits.holdings[job_id] = holding
     look = [
-        _go_on(state, scope, wants, record)
+        _go_on(state, scope, wants, record, patience_ms)
         for scope in dict.fromkeys(_scope_of(record.job, want) for want in wants)
     ]
-    return Grant(True, probe=holding.probe), any(look)
+    return Grant(True, probe=holding.probe, after_ms=wait_us / 1000), any(look)
 
 
 def give_back(state: State, job_id: str, token: int, request: int) -> None:
@@ -92,10 +109,10 @@ def set_limit(state: State, rule: str, tenant: str | None, changes: Mapping[str,
 
 
 def provider_news(
-    state: State, name: str, news: News | None, terms: BreakerTerms, wait_ms: int
+    state: State, name: str, news: News | None, terms: BreakerTerms, wait_ms: int, *, probe: bool = False
 ) -> ProviderState:
     key, limits = key_of(BREAKER_RULE, name), state.running_limits
-    if limits.news(key, news, terms, wait_ms, state.now):
+    if limits.news(key, news, terms, wait_ms, state.now, probe=probe):
         _wake_all(state, key)
     breaker = limits.breakers.get(key, Breaker())
     left = max(0, breaker.open_until - state.now) if breaker.open_until else 0
@@ -117,14 +134,17 @@ def provider_state(state: State, name: str) -> ProviderState:
 
 
 def limit_states(
-    state: State, rules: Sequence[LimitRule], tenant: str | None, limit: int
+    state: State,
+    rules: Sequence[LimitRule],
+    tenant: str | None,
+    limit: int,
+    after: tuple[str, str, str] | None,
 ) -> list[LimitState]:
-    rows = []
-    for rule in rules:
-        for key, whose in sorted(state.running_limits.counters):
-            name, _, of = key.partition(MARK)
-            if name == rule.name and tenant in (None, whose):
-                rows.append(_limit_state(state, rule, key, of, whose))
+    by_name, rows = {rule.name: rule for rule in rules}, []
+    for key, whose in sorted(state.running_limits.counters):
+        name, _, of = key.partition(MARK)
+        if name in by_name and tenant in (None, whose) and (after is None or (name, of, whose) > after):
+            rows.append(_limit_state(state, by_name[name], key, of, whose))
     return rows[:limit]
 
 
@@ -136,8 +156,9 @@ def _limit_state(state: State, rule: LimitRule, key: str, of: str, tenant: str) 
     most = capacity(want.algorithm, want.terms)
     reset = None if math.isinf(at) else int(at) - state.now
     waiting = len(limits.waiters.get(key, ()))
+    used = most - room if rule.algorithm is Algorithm.CONCURRENCY else min(most, most - room)
     return LimitState(
-        rule.name, of, tenant, rule.algorithm, want.terms, int(most - room), int(max(0, room)), reset, waiting
+        rule.name, of, tenant, rule.algorithm, want.terms, int(used), int(max(0, room)), reset, waiting
     )
 
 
@@ -224,7 +245,44 @@ def _wake_scope(state: State, scope: Scope) -> bool:
 # A refusal
 
 
-def _refuse(state: State, record: Record, holding: Holding, want: Want, at: float) -> Grant:
+def _exact_wait(limits: RunLimits, want: Want, at: float, now: int) -> float:
+    """In microseconds; inf where it cannot be taken before it is there."""
+    if want.algorithm is Algorithm.SLIDING_WINDOW:
+        return (at - now) * 1000
+    return limits.level_wait(want, now) if want.algorithm in LEVELS else math.inf
+
+
+def _is_soon(wants: Sequence[Want], wait_us: float, now: int, patience_ms: int) -> bool:
+    """What will be there soon can be taken now, but not of a window that has not begun."""
+    if wait_us > patience_ms * 1000:
+        return False
+    windows = [want.terms.per_ms for want in wants if want.algorithm is Algorithm.FIXED_WINDOW]
+    return all((now + int(wait_us) // 1000) // per == now // per for per in windows)
+
+
+def _lead_of(want: Want, patience_ms: int) -> int:
+    """How much earlier than it may start a job is called: not where a burst covers the way."""
+    lead = patience_ms // 2
+    if want.algorithm is Algorithm.SLIDING_WINDOW:
+        return lead
+    if want.algorithm not in LEVELS:
+        return 0
+    return max(0, lead - (want.terms.burst - want.cost) * want.terms.per_ms // want.terms.limit)
+
+
+def _room_soon(state: State, want: Want, patience_ms: int) -> tuple[float, float]:
+    """Units that may be taken now, or that one who comes at once may wait for; and when there are some."""
+    limits, now, lead = state.running_limits, state.now, _lead_of(want, patience_ms)
+    room, at = limits.room(want, now)
+    if lead > 0 and want.algorithm is Algorithm.SLIDING_WINDOW:
+        room = want.terms.limit - limits.used_of_log(want.key, now + lead + TOGETHER_MS, want.terms.per_ms)
+    elif lead > 0:
+        soon = (lead + TOGETHER_MS) * 1000 * want.terms.limit - limits.level(want, now)
+        room = want.terms.burst + soon // (want.terms.per_ms * 1000)
+    return room, at
+
+
+def _refuse(state: State, record: Record, holding: Holding, want: Want, at: float, patience_ms: int) -> Grant:
     limits, now, scope = state.running_limits, state.now, _scope_of(record.job, want)
     drips = 1
     _forget_waiters(state, want.key, 3)
@@ -233,11 +291,12 @@ def _refuse(state: State, record: Record, holding: Holding, want: Want, at: floa
         if at < math.inf and want.algorithm is not Algorithm.BREAKER:
             ahead = sum(1 for one in limits.waiters.get(want.key, ()) if one < waiter)
             at = max(at, _time_behind(state, want, ahead))
+            at = max(now + 1, at - _lead_of(want, patience_ms))
     else:
         where, rest = scope_from(scope), _drips_at(state, scope)
         waiter = _waiter_of_scope(state, want.key, scope, rest, record.job.id)
         if at < math.inf:
-            at, drips = _next_drips(state, want, at)
+            at, drips = _next_drips(state, want, at, patience_ms)
         if rest is not None:
             state.limits.rests[where] = rest._replace(asked=max(0, rest.asked - 1))
     at = now + RECHECK_MS if at == math.inf else int(at)
@@ -273,28 +332,32 @@ def _time_behind(state: State, want: Want, ahead: int) -> int:
     if want.algorithm is Algorithm.SLIDING_WINDOW:
         last = (units - 1) % limit + 1
         return limits.log_free_at(want.key, limit - last + 1, per, now) + (units - 1) // limit * per
-    return now + -(-(units * per - want.terms.burst * per + limits.level(want, now)) // limit)
+    lacks = (units - want.terms.burst) * per * 1000 + limits.level(want, now)
+    return now + -(-lacks // (limit * 1000))
 
 
-def _next_drips(state: State, want: Want, at: float) -> tuple[int, int]:
+def _next_drips(state: State, want: Want, at: float, patience_ms: int) -> tuple[int, int]:
     """When a scope goes on, and with how many jobs."""
-    now, cost, at = state.now, want.cost, int(at)
+    now, cost, at, lead = state.now, want.cost, int(at), _lead_of(want, patience_ms)
+    early = max(now + 1, at - lead)
     if want.algorithm is Algorithm.FIXED_WINDOW:
         return at, max(1, min(MOST_AT_ONCE, want.terms.limit // cost))
     if want.algorithm is Algorithm.SLIDING_WINDOW:
-        at += TOGETHER_MS
-        used = state.running_limits.used_of_log(want.key, at, want.terms.per_ms)
-        return at, max(1, min(MOST_AT_ONCE, (want.terms.limit - used) // cost))
+        used = state.running_limits.used_of_log(want.key, at + TOGETHER_MS, want.terms.per_ms)
+        drips = max(1, min(MOST_AT_ONCE, (want.terms.limit - used) // cost))
+        return early if lead > 0 else at + TOGETHER_MS, drips
     if want.algorithm not in LEVELS:
         return at, 1
-    per, level = want.terms.per_ms, state.running_limits.level(want, now)
-    full = now + -(-level // want.terms.limit)
+    per, limit, level = want.terms.per_ms, want.terms.limit, state.running_limits.level(want, now)
+    if lead > 0:
+        return early, min(MOST_AT_ONCE, 1 + TOGETHER_MS * limit // (per * cost))
+    full = now + -(-level // (limit * 1000))
     at = max(at, min(at + TOGETHER_MS, full))
-    free = want.terms.burst * per - max(0, level - (at - now) * want.terms.limit)
-    return at, max(1, min(MOST_AT_ONCE, free // (cost * per)))
+    free = want.terms.burst * per * 1000 - max(0, level - (at - now) * 1000 * limit)
+    return at, max(1, min(MOST_AT_ONCE, free // (cost * per * 1000)))
 
 
-def _go_on(state: State, scope: str, wants: Sequence[Want], record: Record) -> bool:
+def _go_on(state: State, scope: str, wants: Sequence[Want], record: Record, patience_ms: int) -> bool:
     """A scope that rests in drips goes on: with as many jobs as may follow, or when the next one may."""
     rest = _drips_at(state, scope) if scope else None
     if rest is None:
@@ -304,7 +367,7 @@ def _go_on(state: State, scope: str, wants: Sequence[Want], record: Record) -> b
     most, at, scarce = MOST_AT_ONCE, float(now), None
     for want in wants:
         if _scope_of(record.job, want) == scope:
-            room, free_at = state.running_limits.room(want, now)
+            room, free_at = _room_soon(state, want, patience_ms)
             most = int(min(most, room // want.cost if room < math.inf else most))
             if free_at > at:
                 at, scarce = free_at, want
@@ -320,7 +383,7 @@ def _go_on(state: State, scope: str, wants: Sequence[Want], record: Record) -> b
             state.running_limits.wait(scarce.key, waiter)
             rest, at = rest._replace(waiter=(scarce.key, waiter)), now + RECHECK_MS
         else:
-            at, drips = _next_drips(state, scarce, at)
+            at, drips = _next_drips(state, scarce, at, patience_ms)
         rest = rest._replace(until=int(at), drips=drips)
     elif rest.until == 0:
         rest = rest._replace(until=now + ANSWER_MS, drips=1)

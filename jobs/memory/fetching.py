@@ -18,7 +18,7 @@ def fetch(state: State, request: FetchRequest) -> Fetched:
     if token == request.token:
         held = [record for job_id in ids if (record := state.shelf.get(job_id))]
         again = [
-            as_fetched(record.job, record.settled_token)
+            as_fetched(record.job, record.settled_token, begun=record.begun)
             for record in held
             if record.job.owner == request.owner
         ]
@@ -38,7 +38,7 @@ def fetch(state: State, request: FetchRequest) -> Fetched:
         workers.idle_until.pop(request.owner, None)
     more = _more(state, touched)
     next_due, watch = share_the_watch(state, request.owner, 0 if alone else request.credits - len(started))
-    jobs = [as_fetched(record.job, record.settled_token) for record in started]
+    jobs = [as_fetched(record.job, record.settled_token, begun=record.begun) for record in started]
     return Fetched(jobs, state.now, next_due, more, suspect, watch)
 
 

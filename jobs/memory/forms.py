@@ -38,7 +38,7 @@ def new_job(new: NewJob, now: int) -> Job:
     )
 
 
-def as_fetched(job: Job, settled: int) -> FetchedJob:
+def as_fetched(job: Job, settled: int, *, begun: bool) -> FetchedJob:
     return FetchedJob(
         id=job.id,
         queue=job.queue,
@@ -54,6 +54,7 @@ def as_fetched(job: Job, settled: int) -> FetchedJob:
         ready_at=job.ready_at or 0,
         started_at=job.started_at or 0,
         settled=settled,
+        begun=begun,
     )
 
 

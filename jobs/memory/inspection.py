@@ -58,6 +58,15 @@ def scan(
     return [record.job for record in page], mark
 
 
+def scan_all(state: State, limit: int, after: str) -> tuple[list[Job], str | None]:
+    """The mark to go on from is the id of the last job of the page; the order is that of ids."""
+    records = sorted(
+        (record for record in state.shelf.all() if record.job.id > after), key=lambda record: record.job.id
+    )
+    page = [record.job for record in records[:limit]]
+    return page, page[-1].id if len(records) > limit else None
+
+
 def _position_after(records: list[Record], mark: str) -> int:
     """Behind the marked job; where it was, if it has gone, less what has gone with it at most."""
     position, _, job_id = mark.partition(":")

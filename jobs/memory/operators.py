@@ -123,6 +123,7 @@ def _retry_one(state: State, record: Record | None, index: int, ended_by: int, f
     state.shelf.amend(
         record, **fresh, deliveries=deliveries, finished_at=None, started_at=None, dead_letter=None
     )
+    record.begun = False
     if from_start:
         record.notes.begin_anew()
     state.to_waiting(record, state.next_place(index), state.now)
@@ -223,7 +224,7 @@ def adjust(state: State, scope: Scope, changes: Mapping[str, object]) -> None:
         state.ready.pop(queue, None)
     else:
         _wake_queue(state, queue)
-    if any(name.startswith("lane_") for name in changes):
+    if any(name.startswith(("lane_", "gate_")) for name in changes):
         rouse(state, queue)
 
 

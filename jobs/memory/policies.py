@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from jobs.adjustments import check_adjustments
+from jobs.adjustments import PROCESS_RULES, check_adjustments
 from jobs.model import Scope
 from jobs.rules import QueueRules, Rate
 
@@ -76,10 +76,17 @@ class Policies:
         return _rate(self._adjusted(Scope(queue, lane), "rate", of_queue))
 
     def gate_cap(self, queue: str, gate: str) -> int | None:
-        return 1 if gate.startswith(ONE_AT_ONCE) else self.of(queue).gate_concurrency
+        if gate.startswith(ONE_AT_ONCE):
+            return 1
+        return _number(self._adjusted(Scope(queue), "gate_cap", self.of(queue).gate_concurrency))
 
     def gate_rate(self, queue: str) -> Rate | None:
-        return self.of(queue).gate_rate
+        return _rate(self._adjusted(Scope(queue), "gate_rate", self.of(queue).gate_rate))
+
+    def of_processes(self, queue: str) -> dict[str, object]:
+        """What was adjusted of the numbers that each worker process keeps for itself."""
+        adjusted = self.adjusted.get(Scope(queue), {})
+        return {name: value for name, value in adjusted.items() if name in PROCESS_RULES}
 
     def of(self, queue: str) -> QueueRules:
         return self._rules.get(queue) or _NO_RULES

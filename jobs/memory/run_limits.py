@@ -23,10 +23,10 @@ PERMITS = (Algorithm.CONCURRENCY, Algorithm.BREAKER)
 
 @dataclass
 class Level:
-    """Of a bucket: tokens * per, which run off by `limit` a millisecond."""
+    """Of a bucket: tokens * per in microseconds, which run off by `limit` a microsecond."""
 
     level: int
-    at: int
+    us: int
     per: int
 
 
@@ -147,9 +147,8 @@ class RunLimits:
                     return 0, breaker.open_until
                 free = 1 - self._permits.get(key, 0)
                 return free, now if free > 0 else math.inf
-        spare = want.terms.burst * per - self.level(want, now)
-        lacks = cost * per - spare
-        return spare // per, now if lacks <= 0 else now + -(-lacks // limit)
+        spare = want.terms.burst * per * 1000 - self.level(want, now)
+        return spare // (per * 1000), now + -(-self.level_wait(want, now) // 1000)
 
     def used_in_window(self, key: str, window: int) -> int:
         then, used = self._windows.get(key, (window, 0))
@@ -162,7 +161,12 @@ class RunLimits:
         level = state.level
         if state.per != want.terms.per_ms:
             level = level * want.terms.per_ms // state.per
-        return max(0, level - (now - state.at) * want.terms.limit)
+        return max(0, level - (now * 1000 - state.us) * want.terms.limit)
+
+    def level_wait(self, want: Want, now: int) -> int:
+        """In how many microseconds a level has run off so far that the want has what it needs."""
+        lacks = (want.cost - want.terms.burst) * want.terms.per_ms * 1000 + self.level(want, now)
+        return max(0, -(-lacks // want.terms.limit))
 
     def used_of_log(self, key: str, now: int, per: int) -> int:
         log = self._logs.get(key, [])
@@ -174,9 +178,11 @@ class RunLimits:
 
     # Taking and giving back
 
-    def take(self, want: Want, job_id: str, token: int, request: int, now: int) -> Taken:
+    def take(self, want: Want, job_id: str, token: int, request: int, now: int, wait_us: int = 0) -> Taken:
+        """Take what is there, or will be in `wait_us`."""
         key, per, cost = want.key, want.terms.per_ms, want.cost
-        taken = Taken(key, want.algorithm, cost, now, request)
+        at = now + wait_us // 1000
+        taken = Taken(key, want.algorithm, cost, at, request)
         if want.algorithm in PERMITS:
             self._permits[key] = self._permits.get(key, 0) + cost
             self.remember(want, now + PERMITS_KEPT_MS)
@@ -188,12 +194,12 @@ class RunLimits:
             log = self._logs.setdefault(key, [])
             del log[: bisect_right(log, (now - per + 1,))]
             for number in range(1, cost + 1):
-                insort(log, (now, _entry(job_id, token, request, number)))
-            self.remember(want, now + per)
+                insort(log, (at, _entry(job_id, token, request, number)))
+            self.remember(want, at + per)
         else:
-            level = self.level(want, now) + cost * per
-            self._levels[key] = Level(level, now, per)
-            self.remember(want, now + -(-level // want.terms.limit))
+            level = max(0, self.level(want, now) - wait_us * want.terms.limit) + cost * per * 1000
+            self._levels[key] = Level(level, now * 1000 + wait_us, per)
+            self.remember(want, at + -(-level // (want.terms.limit * 1000)))
         return taken
 
     def remember(self, want: Want, until: int) -> None:
@@ -221,7 +227,7 @@ class RunLimits:
             if window == taken.window and key in self._windows:
                 self._windows[key] = (window, max(0, used - taken.units))
         elif (state := self._levels.get(key)) is not None:
-            state.level = max(0, state.level - taken.units * state.per)
+            state.level = max(0, state.level - taken.units * state.per * 1000)
 
     def forget_expired(self, now: int) -> None:
         """Counters that are as they were at their beginning, and that nobody waits for."""
@@ -251,7 +257,9 @@ class RunLimits:
 
     # Providers
 
-    def news(self, key: str, news: News | None, terms: BreakerTerms, wait_ms: int, now: int) -> bool:
+    def news(
+        self, key: str, news: News | None, terms: BreakerTerms, wait_ms: int, now: int, *, probe: bool
+    ) -> bool:
         """Note it (None: an operator's reset); whether what waits may go on."""
         state = self.breakers.get(key) or Breaker()
         stands = state.stands(now)
@@ -261,14 +269,14 @@ class RunLimits:
             del self.breakers[key]
             return True
         if news is News.WORKED:
-            if stands != "half-open":
+            if stands != "half-open" or not probe:
                 return False
             state.open_until = state.times = state.failures = 0
             return True
         if news is News.OVERLOADED and now - state.cut_at >= ONE_CUT_MS:
             state.share = max(LEAST_SHARE, state.share_now(now) * round(terms.cut * 1000) // 1000)
             state.cut_at, state.recover = now, terms.recover_ms
-        if stands == "half-open":
+        if stands == "half-open" and probe:
             state.times += 1
             longer = min(terms.longest_ms, terms.open_ms * 2 ** min(state.times, 20))
             state.open_until, state.failures = now + max(longer, wait_ms), 0

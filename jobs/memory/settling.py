@@ -112,6 +112,7 @@ def _wait_again(state: State, record: Record, verdict: Verdict, index: int) -> N
     match verdict.outcome:
         case Outcome.HELD:
             _undo_start(state, record)
+            record.begun |= not verdict.unspent
             state.over[job.id] = state.over[job.id]._replace(unspent=False)  # it ran until it was held
             _put_back_and_rest(state, record, verdict)
             return
@@ -120,6 +121,7 @@ def _wait_again(state: State, record: Record, verdict: Verdict, index: int) -> N
             if delay > 0:
                 pass_on_the_watch(state, job.owner or "", state.now + delay)
         case Outcome.INTERRUPTED:
+            record.begun = True
             state.shelf.amend(record, attempts=job.attempts - 1, interruptions=job.interruptions + 1)
             delay = max(delay, INTERRUPTED_NOT_BEFORE_MS)
     if delay > 0:

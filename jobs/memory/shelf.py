@@ -26,6 +26,7 @@ class Record:
     dead_letter: str
     line: LineKey | None = None  # where it stands, or stood last
     settled_token: int = 0  # the last delivery that was settled
+    begun: bool = False  # it was held or cut short while it ran
     result_until: int = 0  # when the result is forgotten, before the job is; 0: with it
     charge: int = 0  # what its line paid for the delivery
     share: str = ""  # the share it is active under

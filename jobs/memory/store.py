@@ -225,10 +225,18 @@ class MemoryStore(JobStore):
     # Limits
 
     def acquire(
-        self, owner: str, job_id: str, token: int, wants: Sequence[Want], *, queue: str, request: int = 0
+        self,
+        owner: str,
+        job_id: str,
+        token: int,
+        wants: Sequence[Want],
+        *,
+        queue: str,
+        request: int = 0,
+        patience_ms: int = 0,
     ) -> Grant:
         with self._step() as state:
-            grant, look = acquiring.acquire(state, owner, job_id, token, wants, request)
+            grant, look = acquiring.acquire(state, owner, job_id, token, wants, request, patience_ms)
             if look:
                 self._offers.add(queue)
             return grant
@@ -247,16 +255,27 @@ class MemoryStore(JobStore):
             return {key: dict(changes) for key, changes in state.running_limits.changes.items()}
 
     def limit_states(
-        self, rules: Sequence[LimitRule], tenant: str | None = None, limit: int = 1000
+        self,
+        rules: Sequence[LimitRule],
+        tenant: str | None = None,
+        limit: int = 1000,
+        after: tuple[str, str, str] | None = None,
     ) -> list[LimitState]:
         with self._step() as state:
-            return acquiring.limit_states(state, rules, tenant, limit)
+            return acquiring.limit_states(state, rules, tenant, limit, after)
 
     def provider_news(
-        self, name: str, news: News, terms: BreakerTerms, *, queue: str, wait_ms: int = 0
+        self,
+        name: str,
+        news: News,
+        terms: BreakerTerms,
+        *,
+        queue: str,
+        wait_ms: int = 0,
+        probe: bool = False,
     ) -> ProviderState:
         with self._step() as state:
-            return acquiring.provider_news(state, name, news, terms, wait_ms)
+            return acquiring.provider_news(state, name, news, terms, wait_ms, probe=probe)
 
     def reset_provider(self, name: str) -> None:
         with self._step() as state:
@@ -283,6 +302,11 @@ class MemoryStore(JobStore):
     def adjustments(self) -> dict[Scope, dict[str, object]]:
         with self._step() as state:
             return {scope: dict(changes) for scope, changes in state.policies.adjusted.items()}
+
+    def process_rules(self, queues: Sequence[str]) -> dict[str, dict[str, object]]:
+        with self._step() as state:
+            found = {queue: state.policies.of_processes(queue) for queue in queues}
+            return {queue: rules for queue, rules in found.items() if rules}
 
     def rest(self, scope: Scope, for_ms: int, reason: str) -> None:
         with self._step() as state:
@@ -359,6 +383,10 @@ class MemoryStore(JobStore):
     ) -> tuple[list[Job], str | None]:
         with self._step() as held:
             return inspection.scan(held, queue, state, limit, after, routed)
+
+    def scan_all(self, limit: int = 100, after: str = "") -> tuple[list[Job], str | None]:
+        with self._step() as held:
+            return inspection.scan_all(held, limit, after)
 
     def stats(self, queues: Sequence[str]) -> list[QueueStats]:
         with self._step() as state:

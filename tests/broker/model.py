@@ -89,6 +89,9 @@ queue_changes = st.fixed_dictionaries(
         "rate": st.sampled_from([0, Rate(2, WINDOW_MS), None]),
         "lane_cap": st.sampled_from([0, 1, None]),
         "lane_rate": st.sampled_from([0, Rate(1, WINDOW_MS), None]),
+        "gate_cap": st.sampled_from([0, 1, 2, None]),
+        "gate_rate": st.sampled_from([0, Rate(1, WINDOW_MS), None]),
+        "concurrency": st.sampled_from([1, 4, None]),
     },
 )
 lane_changes = st.fixed_dictionaries(

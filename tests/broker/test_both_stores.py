@@ -125,9 +125,11 @@ class BothStores(RuleBasedStateMachine):
     def set_limit(self, limit: int | None) -> None:
         self.both(lambda store: store.set_limit("at-once", None, {"limit": limit}))
 
-    @rule(news=st.sampled_from([*News]))
-    def hear_of_a_provider(self, news: News) -> None:
-        self.both(lambda store: store.provider_news("gmail", news, model.BREAKER, queue=QUEUES[0]))
+    @rule(news=st.sampled_from([*News]), probe=st.booleans())
+    def hear_of_a_provider(self, news: News, probe: bool) -> None:
+        self.both(
+            lambda store: store.provider_news("gmail", news, model.BREAKER, queue=QUEUES[0], probe=probe)
+        )
         self.both(lambda store: store.provider_states(["gmail"]))
 
     @rule()

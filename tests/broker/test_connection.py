@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import signal
 import socket
 import subprocess
 import sys
@@ -11,11 +12,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
+import redis
 from redis.exceptions import TimeoutError as TimedOut
 
-from broker.redis.connection import RedisAddress
+from broker.redis.connection import RedisAddress, connect
 from broker.redis.node_connection import _look_up
 from broker.redis.redis_store import RedisStore
+from broker.redis.wire import Wire, pack
+from broker.redis.wire_connection import WireConnection
 from jobs.errors import StoreUnavailable
 from jobs.model import NewJob
 from tests.waiting import eventually
@@ -113,6 +117,89 @@ def test_a_name_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> No
     released.set()
 
 
+def wire_to(port: int, tries_again: int = 0) -> Wire:
+    address = RedisAddress(f"redis://127.0.0.1:{port}/0")
+    return Wire(connect(address, connection_class=WireConnection), tries_again)
+
+
+@contextlib.contextmanager
+def signals_all_the_time() -> Iterator[None]:
+    """The main thread, in which tests run, gets one every 10 ms, as from a profiler or a progress bar."""
+    main, over = threading.main_thread().ident, threading.Event()
+    assert main == threading.get_ident()
+
+    def send() -> None:
+        while not over.wait(0.01):
+            signal.pthread_kill(main, signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, lambda *_: None)
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        yield
+    finally:
+        over.set()
+        sender.join()
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_signals_do_not_put_off_the_end_of_a_call() -> None:
+    """The kernel counts its time-out anew after each of them."""
+    with silent_port() as port, signals_all_the_time():
+        started = time.monotonic()
+        with pytest.raises(TimedOut):
+            wire_to(port).call([pack("PING")])
+        assert time.monotonic() - started < 3
+
+
+def test_signals_do_not_put_off_the_end_of_a_large_call() -> None:
+    """Nobody reads what is sent, so that the sending waits."""
+    with silent_port() as port, signals_all_the_time():
+        started = time.monotonic()
+        with pytest.raises(TimedOut):
+            wire_to(port).call([pack("SET", "key", bytes(64_000_000))])
+        assert time.monotonic() - started < LIMIT_S
+
+
+def test_signals_do_no_harm_to_a_call_that_takes_its_time(store: RedisStore, client: "redis.Redis") -> None:
+    with signals_all_the_time():
+        client.client_pause(300)
+        assert store.enqueue([NewJob("one", "q", "actor", bytes(5_000_000))])[0].created
+
+
+@pytest.fixture
+def trickling_port() -> Iterator[int]:
+    """Answers with a byte every 20 ms, and never comes to an end."""
+    over = threading.Event()
+
+    def answer(server: socket.socket) -> None:
+        while not over.is_set():
+            with contextlib.suppress(OSError):
+                caller, _ = server.accept()
+                with caller:
+                    caller.sendall(b":")
+                    while not over.wait(0.02):
+                        caller.sendall(b"1")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer, args=(server,))
+        thread.start()
+        yield server.getsockname()[1]
+        over.set()
+        server.shutdown(socket.SHUT_RDWR)  # it may wait for a caller
+        thread.join()
+
+
+def test_a_reply_that_trickles_in_does_not_put_off_the_end_of_a_call(
+    trickling_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker.redis.wire.CALL_LIMIT_S", 0.5)
+    started = time.monotonic()
+    with pytest.raises(TimedOut):
+        wire_to(trickling_port, tries_again=2).call([pack("PING")])
+    assert time.monotonic() - started < 1
+
+
 @pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
 def test_a_wrong_password(redis_address: RedisAddress, verb: Verb) -> None:
     port = int(redis_address.place.rpartition(":")[2])
@@ -176,8 +263,10 @@ def test_however_often_it_is_tried_a_silent_name_server_has_one_thread_waiting(
 
 FORK = """
 import os, sys, threading
-from broker.redis.connection import RedisAddress
+from broker.redis.connection import RedisAddress, connect
 from broker.redis.redis_store import RedisStore
+from broker.redis.wire import Wire, pack
+from broker.redis.wire_connection import WireConnection
 
 asked, go_on = threading.Event(), threading.Event()
 

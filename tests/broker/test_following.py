@@ -70,7 +70,21 @@ def test_ids_are_the_same_when_the_job_has_to_run_again_and_others_for_its_next_
     assert made(a_run(token=2)) == first, "its lease was lost before the end was stored"
     assert made(a_run(token=3, settled=2)) != first, "it was run again after its end"
     assert len({*first, new_id(), new_id()}) == 4
-    assert first[0] == following_id("one", 0, "1")
+    failed = a_run(token=2)
+    failed.fail()
+    assert not {*made(failed)} & {*first}, "what follows a failure is not what follows a success"
+    assert first[0] == following_id("one", 0, "completed\x1f\x1f1")
+
+
+def test_jobs_of_two_actors_never_share_an_id() -> None:
+    ids = set()
+    for actor in ("is_done", "has_failed"):
+        following.begin(a_run())
+        try:
+            ids.add(new_id(actor))
+        finally:
+            following.end()
+    assert len(ids) == 2
 
 
 def test_a_store_of_shards_puts_each_follower_into_its_own() -> None:

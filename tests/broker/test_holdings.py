@@ -66,6 +66,21 @@ def test_of_a_queue_with_a_cap_over_all_workers_nothing_is_ever_held_ahead() -> 
     assert request.queues == {"q": 100 + MOST_AHEAD, "capped": 2}
 
 
+def test_a_job_that_waited_its_turn_among_many_short_ones_is_no_long_one() -> None:
+    held = holdings(threads=2)
+    run_many(held, SHORT_S / 10)
+    (slow,) = held.receive(proxies("slow"), 100.0)
+    for number in range(40):
+        (quick,) = held.receive(proxies(f"quick {number}"), 100.0)
+        held.finish(quick, done(quick), 100.0)
+    held.finish(slow, done(slow), 100.0 + SHORT_S * 10)
+    for _ in range(3):
+        (quick,) = held.receive(proxies("quick"), 100.0)
+        held.finish(quick, done(quick), 100.0)
+        assert asked(held) == (2 + MOST_AHEAD, {"q": 100 + MOST_AHEAD})
+    assert Pace().ahead() == 0
+
+
 @pytest.mark.parametrize(("seconds", "ahead"), [(SHORT_S / 2, MOST_AHEAD), (SHORT_S * 2, 0)])
 def test_the_pace_follows_how_long_jobs_take(seconds: float, ahead: int) -> None:
     pace = Pace()
@@ -244,3 +259,86 @@ class TestShards:
         assert held.take_verdicts(9, "one") == [done(suspect)]
         held.sent("one")
         assert self.ask(held, "one") > 0
+
+
+# What is kept for this process, changed while it runs
+
+
+def test_a_changed_concurrency_counts_for_the_next_start() -> None:
+    held = holdings(threads=8, q=QueueRules(concurrency=2))
+    one, two = held.receive(proxies("one", "two"), 0.0)
+    assert asked(held) is None
+    assert held.adjust({"q": {"concurrency": 4}})
+    assert asked(held) == (6, {"q": 2})
+    held.not_received()
+    assert held.adjust({"q": {"concurrency": 1}})
+    held.finish(one, done(one), 0.0)
+    assert asked(held) is None, "another one runs"
+    held.finish(two, done(two), 0.0)
+    assert asked(held) == (8, {"q": 1})
+    assert held.adjust({})
+    assert asked(held) == (8, {"q": 2})
+    assert not held.adjust({}), "nothing has changed"
+
+
+def test_of_queues_that_share_the_lowest_number_counts() -> None:
+    held = holdings(
+        threads=8, a=QueueRules(concurrency=4, share="pair"), b=QueueRules(concurrency=4, share="pair")
+    )
+    held.adjust({"a": {"concurrency": 6}, "b": {"concurrency": 2}})
+    assert asked(held) == (8, {"a": 1, "b": 1})
+    held.not_received()
+    held.adjust({"a": {"concurrency": 6}, "b": {"concurrency": 6}})
+    assert asked(held) == (8, {"a": 3, "b": 3})
+
+
+def test_what_was_adjusted_before_a_queue_is_served_counts_from_its_first_job() -> None:
+    held = Holdings(8, lambda queue: QueueRules())
+    held.adjust({"late": {"concurrency": 1}})
+    held.serve("late")
+    assert asked(held) == (8, {"late": 1})
+
+
+def test_a_process_asks_for_no_more_than_its_own_rate_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1_000.0]
+    monkeypatch.setattr("broker.worker.rooms.time.monotonic", lambda: now[0])
+    held = holdings(threads=8, q=QueueRules(8, worker_rate=Rate(3, 10_000)), free=QueueRules(concurrency=1))
+    assert asked(held) == (8, {"q": 3, "free": 1})
+    (one,) = held.receive(proxies("one"), now[0])
+    held.finish(one, done(one), now[0])
+    now[0] += 4
+    assert asked(held) == (8, {"q": 2, "free": 1})
+    two, three = held.receive(proxies("two", "three", "four"), now[0])
+    assert (two.message_id, three.message_id) == ("two", "three"), "never more than three in ten seconds"
+    assert held.hand_back_stale(now[0] + 1)
+    assert asked(held) == (6, {"free": 1})
+    assert held.open_queues() == ["free"]
+    held.not_received()
+    assert held.opens_at() == 1_010.0
+    now[0] = 1_010.0
+    assert asked(held) == (6, {"q": 1, "free": 1})
+
+
+def test_a_rate_of_this_process_can_be_set_and_lifted() -> None:
+    held = holdings(threads=8, q=QueueRules(concurrency=8))
+    held.adjust({"q": {"worker_rate": Rate(1, 600_000)}})
+    assert held.rated
+    held.receive(proxies("one"), time.monotonic())
+    assert asked(held) is None
+    assert held.opens_at() > time.monotonic() + 500
+    held.adjust({"q": {"worker_rate": 0}})
+    assert asked(held) == (7, {"q": 7})
+    assert not held.rated
+    assert held.opens_at() == float("inf")
+
+
+def test_a_suspect_starts_whatever_the_rate_and_counts() -> None:
+    """It was given to a process that is empty, and would come back to it again and again."""
+    held = holdings(threads=8, q=QueueRules(8, worker_rate=Rate(1, 600_000)))
+    (one,) = held.receive(proxies("one"), time.monotonic())
+    held.finish(one, done(one), time.monotonic())
+    held.take_verdicts(9)
+    held.sent()
+    (suspect,) = proxies("suspect")
+    suspect.job = suspect.job._replace(lost_leases=1)
+    assert held.receive([suspect], time.monotonic()) == [suspect]

@@ -168,6 +168,23 @@ def test_a_reader_finds_its_place_again_on_a_server_that_lost_its_data(
     server.stop()
 
 
+def test_the_beat_is_renewed_around_each_write(store: RedisStore) -> None:
+    """To read the events and to store them may take long; both together are no standstill."""
+    beats = list[float]()
+
+    class Slow(Database):
+        def write(self, events: Sequence[Event]) -> None:
+            beats.append(relay.beat)
+            relay.beat = 0.0
+
+    relay = Relay(store, Slow, "audit", "process-1")
+    relay.beat = 0.0
+    settle_jobs(store, "one")
+    assert relay.carry() == 1
+    assert beats[0] > 0
+    assert relay.beat > 0
+
+
 def test_a_relay_that_is_stuck_in_its_sink_is_noticed(
     store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

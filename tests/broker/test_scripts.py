@@ -100,9 +100,11 @@ def test_scripts_that_only_read_say_so() -> None:
         "list_active",
         "logs",
         "owned",
+        "process_rules",
         "provider_states",
         "scan",
         "scan_active",
+        "scan_all",
         "standing",
         "stats",
         "steps",
@@ -222,7 +224,8 @@ def every_verb(store: RedisStore) -> None:
     store.provider_news("gmail", News.FAILED, BreakerTerms(), queue=QUEUE)
     assert [state.state for state in store.provider_states(["gmail"])] == ["closed"]
     store.configure({QUEUE: QueueRules()}, {"acme": 2.0})
-    store.adjust(Scope(QUEUE), {"cap": 4})
+    store.adjust(Scope(QUEUE), {"cap": 4, "concurrency": 3})
+    assert store.process_rules([QUEUE]) == {QUEUE: {"concurrency": 3}}
     store.rest(Scope(QUEUE, "acme"), 1_000, "because")
     store.wake(Scope(QUEUE, "acme"))
     assert store.promote(["3"]) == [False]
@@ -232,6 +235,7 @@ def every_verb(store: RedisStore) -> None:
     assert store.cancel([second.id]) == [Cancelled.DONE]
     assert store.remove([second.id]) == [True]
     assert len(store.scan(QUEUE, JobState.WAITING)[0]) == 2
+    assert len(store.scan_all()[0]) >= 2
     assert store.scan(QUEUE, JobState.ACTIVE) == ([], None)
     assert store.clean(QUEUE, JobState.WAITING, keep=2) == 0
     assert len(store.list_jobs(QUEUE, JobState.ACTIVE)) == 0

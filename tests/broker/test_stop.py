@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -21,11 +23,68 @@ from jobs.states import JobState
 from tests.broker.workers import a_broker, send, state_of
 from tests.waiting import eventually
 
+CHECKOUT = Path(__file__).parents[2]
+
 
 def test_the_limits_of_a_stop_sum_up_to_less_than_a_minute() -> None:
     """The command sees its signal within a second; jobs have 50 s; then each step has its own limit."""
     assert GRACE_S + LAST_SEND_S + LEAVE_S + STOP_S < END_S
     assert 1 + 50 + END_S <= 58.5
+
+
+SAYS_WHO_ENDS_IT = """
+import multiprocessing, pathlib
+import dramatiq, dramatiq.cli
+from dramatiq.brokers.stub import StubBroker
+from broker.worker.stop import by_command
+
+class Says(dramatiq.Middleware):
+    def after_worker_boot(self, broker, worker):
+        say("worker")
+
+def say(name):
+    folder = pathlib.Path({folder!r})
+    (folder / name).with_suffix(".new").write_text(str(by_command()))
+    (folder / name).with_suffix(".new").rename(folder / name)
+
+broker = StubBroker(middleware=[Says()])
+dramatiq.set_broker(broker)
+
+def own_worker():
+    worker = dramatiq.Worker(broker, worker_threads=1)
+    worker.start()
+    worker.stop()
+
+if __name__ == "__main__":
+    child = multiprocessing.get_context({start!r}).Process(target=own_worker)
+    child.start()
+    child.join()
+"""
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.parametrize("by_the_command", [True, False])
+def test_only_a_process_of_dramatiqs_command_ends_after_a_stop(
+    tmp_path: Path, start: str, by_the_command: bool
+) -> None:
+    """A program may start a process by multiprocessing that has a Worker, and other things to do."""
+    (tmp_path / "says.py").write_text(SAYS_WHO_ENDS_IT.format(folder=str(tmp_path), start=start))
+    spawn = ["--use-spawn"] if start == "spawn" else []
+    command = ["dramatiq", "-p", "1", "-t", "1", *spawn, "says"] if by_the_command else ["says"]
+    path = os.pathsep.join([str(tmp_path), str(CHECKOUT)])
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": path},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        eventually((tmp_path / "worker").exists, timeout=30)
+        assert (tmp_path / "worker").read_text() == str(by_the_command)
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 class Frozen:

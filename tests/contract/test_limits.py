@@ -48,10 +48,12 @@ def test_jobs_ahead_are_given_only_while_no_other_process_is_idle(store: JobStor
         (Scope(QUEUE), {"rate": Rate(5, 60_000)}),
         (Scope(QUEUE), {"lane_cap": 5}),
         (Scope(QUEUE), {"lane_rate": Rate(5, 60_000)}),
+        (Scope(QUEUE), {"gate_cap": 5}),
+        (Scope(QUEUE), {"gate_rate": Rate(5, 60_000)}),
         (Scope(QUEUE, "acme"), {"cap": 5}),
         (Scope(QUEUE, "acme"), {"rate": Rate(5, 60_000)}),
     ],
-    ids=["cap", "rate", "lanes' cap", "lanes' rate", "a lane's cap", "a lane's rate"],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "lane" if value.lane else "queue",
 )
 def test_under_a_limit_set_while_running_nothing_is_held_ahead(
     store: JobStore, scope: Scope, changes: dict[str, object]
@@ -59,7 +61,7 @@ def test_under_a_limit_set_while_running_nothing_is_held_ahead(
     """What one process held unstarted would use up what another with free threads could start."""
     rules(store)
     store.adjust(scope, changes)
-    store.enqueue(some_jobs("j", 20, lane="acme"))
+    store.enqueue(some_jobs("j", 20, lane="acme", gate="imap"))
     assert len(fetch(store, "one thread free", credits=1, ahead=96).jobs) == 1
     assert fetch(store, "none free", credits=0, ahead=96).jobs == []
     assert len(fetch(store, "four free", credits=4).jobs) == 4
@@ -245,6 +247,51 @@ def test_a_raised_number_of_lanes_counts_at_once(store: JobStore) -> None:
     assert len(fetch(store).jobs) == 2
 
 
+@pytest.mark.parametrize(
+    ("given", "raised", "lifted"),
+    [
+        ({"gate_concurrency": 1}, {"gate_cap": 2}, {"gate_cap": 0}),
+        ({"gate_rate": Rate(1, 60_000)}, {"gate_rate": Rate(2, 60_000)}, {"gate_rate": 0}),
+    ],
+    ids=["cap", "rate"],
+)
+def test_a_raised_number_of_gates_counts_at_once(
+    store: JobStore, given: dict[str, object], raised: dict[str, object], lifted: dict[str, object]
+) -> None:
+    rules(store, **given)
+    store.enqueue(some_jobs("a", 5, lane="acme", gate="imap"))
+    fetch(store)
+    assert fetch(store).jobs == []
+    store.adjust(Scope(QUEUE), raised)
+    assert len(fetch(store).jobs) == 1
+    assert fetch(store).jobs == []
+    store.adjust(Scope(QUEUE), lifted)
+    assert len(fetch(store).jobs) == 3
+
+
+def test_a_lowered_number_of_gates_counts_for_the_next_start_and_one_at_once_stays_one(
+    store: JobStore,
+) -> None:
+    rules(store)
+    store.enqueue([*some_jobs("a", 4, gate="imap"), *some_jobs("b", 4, gate="one:x")])
+    store.adjust(Scope(QUEUE), {"gate_cap": 2})
+    assert of(sorted(ids(fetch(store)))) == "aab"
+
+
+def test_what_each_process_keeps_for_itself_is_told_by_queue(store: JobStore) -> None:
+    store.adjust(Scope(QUEUE), {"concurrency": 2, "worker_rate": Rate(3, 1_000), "cap": 5})
+    store.adjust(Scope("reports"), {"worker_rate": 0})
+    store.adjust(Scope("others"), {"cap": 1})
+    store.adjust(Scope(QUEUE, "acme"), {"cap": 1})
+    assert store.process_rules([QUEUE, "reports", "others", "none"]) == {
+        QUEUE: {"concurrency": 2, "worker_rate": Rate(3, 1_000)},
+        "reports": {"worker_rate": 0},
+    }
+    store.adjust(Scope(QUEUE), {"concurrency": None, "worker_rate": None})
+    assert store.process_rules([QUEUE]) == {}
+    assert store.process_rules([]) == {}
+
+
 def test_a_changed_weight_counts_from_now_on(store: JobStore) -> None:
     store.enqueue(some_jobs("a", 30, lane="acme") + some_jobs("b", 30, lane="beta"))
     store.adjust(Scope(QUEUE, "beta"), {"weight": 4.0})
@@ -285,6 +332,10 @@ def test_an_adjustment_holds_until_it_is_taken_back(store: JobStore) -> None:
         (Scope(QUEUE), {"rate": 5}),
         (Scope(QUEUE), {"rate": Rate(0, 1_000)}),
         (Scope(QUEUE), {"paused": 1}),
+        (Scope(QUEUE), {"concurrency": 0}),
+        (Scope(QUEUE), {"worker_rate": 5}),
+        (Scope(QUEUE), {"gate_cap": -1}),
+        (Scope(QUEUE, "acme"), {"concurrency": 3}),
         (Scope(QUEUE, "acme"), {"priority": 1}),
         (Scope(QUEUE, "acme"), {"weight": 0}),
         (Scope(QUEUE, "acme", "imap"), {"cap": 1}),

@@ -44,6 +44,30 @@ def test_it_is_replaced_in_every_state_and_nothing_else_of_the_job_changes(store
         )
 
 
+def test_all_jobs_are_met_whatever_their_queue_and_whatever_becomes_of_them_meanwhile(
+    store: JobStore,
+) -> None:
+    store.enqueue([a_job("active"), a_job("failed"), a_job("completed")])
+    for job in fetch(store).jobs:
+        if job.id != "active":
+            settle(store, job, Outcome(job.id))
+    store.enqueue([a_job(f"waiting{n}", queue=f"q{n}") for n in range(40)])
+    store.enqueue([a_job(f"delayed{n:04}", payload=bytes(100), delay_ms=60_000) for n in range(1_000)])
+    there = {"active", "failed", "completed", *(f"waiting{n}" for n in range(40))}
+    there |= {f"delayed{n:04}" for n in range(1_000)}
+
+    met, after, pages = set[str](), "", 0
+    while after is not None:
+        page, after = store.scan_all(10, after)
+        met |= {job.id for job in page}
+        # Each page two jobs change their place: they wait now, where the scan may have looked already.
+        store.promote([f"delayed{pages:04}", f"delayed{999 - pages:04}"])
+        pages += 1
+
+    assert met == there
+    assert pages > 10
+
+
 @pytest.mark.parametrize("outcome", [Outcome.COMPLETED, None])
 def test_a_job_that_is_pushed_into_a_line_again_does_not_start_and_its_neighbours_do(
     store: JobStore, outcome: Outcome | None

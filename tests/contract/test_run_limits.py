@@ -40,8 +40,10 @@ def per_second(algorithm: Algorithm, limit: int, burst: int = 0, **changes: obje
     return want._replace(**changes)  # type: ignore[arg-type]
 
 
-def ask(store: JobStore, job: FetchedJob, *wants: Want, request: int = 0) -> Grant:
-    return store.acquire("worker-1", job.id, job.token, wants, queue=QUEUE, request=request)
+def ask(store: JobStore, job: FetchedJob, *wants: Want, request: int = 0, patience_ms: int = 0) -> Grant:
+    return store.acquire(
+        "worker-1", job.id, job.token, wants, queue=QUEUE, request=request, patience_ms=patience_ms
+    )
 
 
 def hold(store: JobStore, job: FetchedJob) -> None:
@@ -257,6 +259,102 @@ def test_the_state_of_a_counter_says_used_left_reset_and_waiting(store: JobStore
     assert store.limit_states([rule], "zeta") == []
 
 
+# Whoever can wait a moment
+
+
+@pytest.mark.parametrize(
+    "want",
+    [
+        per_second(Algorithm.SLIDING_WINDOW, 1),
+        per_second(Algorithm.GCRA, 1),
+        per_second(Algorithm.TOKEN_BUCKET, 1, 1),
+    ],
+    ids=lambda want: want.algorithm,
+)
+def test_what_will_be_there_soon_is_given_for_then(store: JobStore, clock: Clock, want: Want) -> None:
+    first, second, third = running(store, 3)
+    assert ask(store, first, want, patience_ms=40) == Grant(True)
+    clock.advance(959)
+    assert not ask(store, second, want, patience_ms=40).granted
+    clock.advance(1)
+    assert not ask(store, second, want, patience_ms=39).granted
+    assert ask(store, second, want, patience_ms=40) == Grant(True, after_ms=40)
+    # It counts from then on, as if it had been taken then.
+    clock.advance(40)
+    assert ask(store, third, want).wait_ms == 1_000
+
+
+def test_a_rate_of_no_whole_milliseconds_loses_nothing(store: JobStore, clock: Clock) -> None:
+    want = per_second(Algorithm.GCRA, 300)
+    jobs = running(store, 31)
+    assert ask(store, jobs[0], want).granted
+    starts = []
+    for job in jobs[1:]:
+        starts.append(clock.now + ask(store, job, want, patience_ms=40).after_ms)
+        clock.advance(3)
+    assert starts == [pytest.approx(START_MS + number * 10 / 3, abs=0.04) for number in range(1, 31)]
+
+
+def test_of_a_window_that_has_not_begun_nothing_is_given(store: JobStore, clock: Clock) -> None:
+    fixed = per_second(Algorithm.FIXED_WINDOW, 1)
+    spaced = per_second(Algorithm.GCRA, 1, key=key_of("q"), rule="q", tenant="")
+    first, second = running(store, 2)
+    clock.advance(10)
+    assert ask(store, first, spaced).granted
+    clock.advance(980)
+    assert not ask(store, second, fixed, spaced, patience_ms=60).granted
+
+
+@pytest.mark.parametrize("algorithm", [Algorithm.SLIDING_WINDOW, Algorithm.GCRA])
+def test_what_was_given_for_later_is_put_back_when_the_job_does_not_run(
+    store: JobStore, clock: Clock, algorithm: Algorithm
+) -> None:
+    want = per_second(algorithm, 1)
+    first, second, third = running(store, 3)
+    assert ask(store, first, want).granted
+    clock.advance(980)
+    assert ask(store, second, want, patience_ms=40).after_ms == 20
+    settle(store, second, Outcome.RETURNED)
+    assert ask(store, third, want, patience_ms=40).after_ms == 20
+
+
+def test_a_scope_goes_on_a_moment_early_so_that_nothing_is_lost_on_the_way(
+    store: JobStore, clock: Clock
+) -> None:
+    want = per_second(Algorithm.GCRA, 10, waits=WaitScope.LANE)
+    store.enqueue(some_jobs("a", 20, lane="acme"))
+    first, second = fetch(store, credits=2).jobs
+    assert ask(store, first, want, patience_ms=40).granted
+    assert not ask(store, second, want, patience_ms=40).granted
+    hold(store, second)
+    clock.advance(79)
+    assert fetch(store).jobs == []
+    for _ in range(5):
+        clock.advance(1)
+        (one,) = fetch(store, credits=10).jobs
+        assert ask(store, one, want, patience_ms=40) == Grant(True, after_ms=20)
+        settle(store, one)
+        clock.advance(99)
+
+
+def test_counters_come_in_the_order_of_their_places_from_any_of_them_on(store: JobStore) -> None:
+    rules = [
+        LimitRule(name, By.TENANT, Algorithm.SLIDING_WINDOW, Terms(2, 1_000)) for name in ("b", "a", "a-b")
+    ]
+    places = [(rule.name, whose, tenant) for rule in rules for whose in "xy" for tenant in ("acme", "zeta")]
+    for place, job in zip(places, running(store, len(places)), strict=True):
+        rule, whose, tenant = place
+        want = per_second(Algorithm.SLIDING_WINDOW, 2, key=key_of(rule, whose), rule=rule, tenant=tenant)
+        assert ask(store, job, want).granted
+    assert [one.place for one in store.limit_states(rules)] == sorted(places)
+    for number, place in enumerate(sorted(places), start=1):
+        behind = store.limit_states(rules, limit=2, after=place)
+        assert [one.place for one in behind] == sorted(places)[number : number + 2]
+    assert [one.place for one in store.limit_states(rules, "acme", 3)] == [
+        place for place in sorted(places) if place[2] == "acme"
+    ][:3]
+
+
 # Providers
 
 
@@ -264,8 +362,8 @@ def provider(waits: WaitScope = WaitScope.JOB) -> Want:
     return Want(key_of("provider", "gmail"), "provider", Algorithm.BREAKER, Terms(1), waits=waits)
 
 
-def fail(store: JobStore, news: News = News.FAILED) -> str:
-    return store.provider_news("gmail", news, TERMS, queue=QUEUE).state
+def fail(store: JobStore, news: News = News.FAILED, *, probe: bool = False) -> str:
+    return store.provider_news("gmail", news, TERMS, queue=QUEUE, probe=probe).state
 
 
 def test_a_breaker_opens_lets_one_try_and_closes_when_that_worked(store: JobStore, clock: Clock) -> None:
@@ -277,7 +375,7 @@ def test_a_breaker_opens_lets_one_try_and_closes_when_that_worked(store: JobStor
     assert ask(store, jobs[1], provider()).probe
     assert not ask(store, jobs[2], provider()).granted
     hold(store, jobs[2])
-    assert fail(store, News.WORKED) == "closed"
+    assert fail(store, News.WORKED, probe=True) == "closed"
     assert ids(fetch(store)) == [jobs[2].id]
     assert ask(store, jobs[3], provider()) == Grant(True)
 
@@ -287,8 +385,18 @@ def test_a_probe_that_fails_keeps_it_open_for_twice_as_long(store: JobStore, clo
     assert (fail(store), fail(store)) == ("closed", "open")
     clock.advance(5_000)
     assert ask(store, job, provider()).probe
-    assert fail(store) == "open"
+    assert fail(store, probe=True) == "open"
     assert store.provider_states(["gmail"])[0].open_until == clock.now + 10_000
+
+
+def test_what_began_before_it_opened_says_nothing_while_one_tries(store: JobStore, clock: Clock) -> None:
+    (job,) = running(store, 1)
+    assert (fail(store), fail(store)) == ("closed", "open")
+    clock.advance(5_000)
+    assert ask(store, job, provider()).probe
+    for news in News:
+        assert fail(store, news) == "half-open"
+    assert fail(store, News.WORKED, probe=True) == "closed"
 
 
 def test_a_probe_that_is_lost_leaves_its_turn_to_another(store: JobStore, clock: Clock) -> None:

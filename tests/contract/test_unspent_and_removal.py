@@ -34,6 +34,29 @@ def test_any_other_failure_spends_what_it_took(store: JobStore) -> None:
     assert ids(fetch(store)) == []
 
 
+def test_what_was_held_or_cut_short_in_its_run_has_begun(store: JobStore, clock: Clock) -> None:
+    store.enqueue([a_job("one")])
+    for outcome, unspent, begun in (
+        (Outcome.RETURNED, False, False),
+        (Outcome.HELD, True, False),  # kept from its run
+        (Outcome.HELD, False, True),
+        (Outcome.RETURNED, False, True),
+    ):
+        job = take(store)
+        settle(store, job, outcome, unspent=unspent)
+        clock.advance(5_000)
+        job = take(store)
+        assert (job.attempt, job.begun) == (1, begun)
+        settle(store, job, Outcome.RETURNED)
+    settle(store, take(store), Outcome.FAILED)
+    assert store.retry_dead(["one"]) == [True]
+    job = take(store)
+    assert not job.begun, "run again by an operator it begins anew"
+    settle(store, job, Outcome.INTERRUPTED)
+    clock.advance(5_000)
+    assert take(store).begun
+
+
 def test_only_what_had_ended_by_then_is_removed(store: JobStore, clock: Clock) -> None:
     store.enqueue([a_job(name) for name in ("again", "later", "dead")])
     settle(store, take(store), Outcome.FAILED)

@@ -1,6 +1,7 @@
 """The fleet's key is rotated while two worker processes are at work: nothing stops, nothing is lost."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from actors.composition import App
 from control.service.errors import NotPossible
 from control.service.keys import KeyActions
 from middleware.sealing.envelope import head_of
+from middleware.sealing.ring_file import read_ring, write_ring
 from settings import Settings
 from tests.faults.fleet import Fleet
 
@@ -47,6 +49,9 @@ def test_a_rotation_under_load_loses_nothing_and_ends_with_nothing_of_the_old_ke
     for _ in keys.reseal():
         pass
     assert {head_of(job.payload).key for job in fleet.jobs().values()} == {2}
+    with pytest.raises(NotPossible, match="messages that were closed before may still arrive"):
+        keys.retire(1)
+    ten_minutes_pass(app)
     keys.retire(1)
     assert [version.number for version in keys.versions()] == [2]
     assert "forged" not in fleet.log().lower()
@@ -64,6 +69,7 @@ def test_a_key_that_something_needs_is_not_given_up(
     with pytest.raises(NotPossible, match="in use"):
         keys.retire(1)
     keys.add()
+    ten_minutes_pass(app)
     with pytest.raises(NotPossible, match="3 payloads or tenants' keys need key 1"):
         keys.retire(1)
     for _ in keys.reseal():
@@ -74,6 +80,14 @@ def test_a_key_that_something_needs_is_not_given_up(
     assert [version.number for version in keys.versions()] == [2]
     app.broker.close()
     app.engine().dispose()
+
+
+def ten_minutes_pass(app: App) -> None:
+    """Since the new key is in use."""
+    ring = read_ring(app.settings.keys_file)
+    assert ring is not None
+    write_ring(app.settings.keys_file, replace(ring, following_at=ring.following_at - 600))
+    app.sealing.ring.look_again()
 
 
 def operator(fleet: Fleet, namespace: str, home: Path) -> App:

@@ -36,7 +36,8 @@ if of_lane == '1' then
   end
 else
   for name in pairs(cmsgpack.unpack(changes)) do
-    if string.sub(name, 1, 5) == 'lane_' then lane_rules_changed = true end
+    local kind = string.sub(name, 1, 5)
+    if kind == 'lane_' or kind == 'gate_' then lane_rules_changed = true end
   end
   -- Until it is done: whoever was to wake the lines may die.
   if lane_rules_changed then redis.call('HSET', policies, 'm' .. SEP .. queue, 1) end

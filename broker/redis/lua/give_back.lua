@@ -1,5 +1,5 @@
 -- PURPOSE: End the permits of one request of a delivery before the delivery ends.
--- KEYS: jobs, meta, waiting, apart, lines, order, clocks, gates, ready, timers, rests, running, policies, permits, limited, tally, totals, expiries
+-- KEYS: jobs, meta, waiting, apart, lines, order, clocks, gates, ready, timers, rests, running, starts, policies, meters, permits, limited, tally, totals, expiries
 -- ARGV: id, token, request
 -- RETURNS: the queues in which something woke
 -- EVENTS: none

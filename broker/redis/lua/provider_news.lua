@@ -1,11 +1,12 @@
 -- PURPOSE: Note what a run said about its provider; its breaker opens, closes, or its rate is made smaller.
 -- KEYS: jobs, meta, waiting, apart, lines, order, clocks, gates, ready, timers, rests, running, policies, meters, permits, limited, tally, totals, expiries
--- ARGV: key, what, wait_ms, terms, most
+-- ARGV: key, what, wait_ms, terms, most, probe
 -- RETURNS: closed, open or half; until when it is open or 0; how many ms it stays open; how many that wait were woken (call again while it is `most`); then the queues in which something woke
 -- EVENTS: none
 -- OOM: allowed
 -- INCLUDE: clock, record, places, counts, lines, limits, standing, resting, meters, permits
 -- `what` is worked, failed, overloaded, reset, or woken: it has closed, and the others that wait are woken.
+-- While it is half-open only the `probe` is asked (1): what others say, that began before, is of another time.
 local ONE_CUT_MS = 1000 -- what comes at once is one overload
 local LEAST_SHARE = 20
 local KEPT_MS = 86400000
@@ -18,7 +19,7 @@ local function open(for_ms)
   state.failures = 0
 end
 
-if what == 'reset' or (what == 'worked' and stands == HALF_OPEN) then
+if what == 'reset' or (what == 'worked' and stands == HALF_OPEN and probe == '1') then
   if what == 'reset' then state.cut_at = nil end
   state.open_until, state.times, state.failures, wakes = nil, 0, 0, true
 elseif what == 'woken' then
@@ -28,7 +29,7 @@ elseif what ~= 'worked' then
     state.share = math.max(LEAST_SHARE, math.floor(share_of(key) * told.cut / 1000))
     state.cut_at, state.recover = now, told.recover
   end
-  if stands == HALF_OPEN then
+  if stands == HALF_OPEN and probe == '1' then
     state.times = state.times + 1
     open(math.min(told.longest, told.open * 2 ^ math.min(state.times, 20)))
   elseif stands == 'closed' and what == 'failed' then

@@ -23,6 +23,7 @@ for i = first_id, #ARGV do
     record[ATTEMPTS], record[LOST], record[INTERRUPTIONS], record[CANCEL], record[FINISHED] = 0, 0, 0, 0, 0
     record[PLACE], record[READY], record[STARTED] = now_us + #answer + 1, now, 0
     record[REASON] = ''
+    if record[BEGUN] then record[BEGUN] = 0 end
     if from_start == '1' then begin_anew(id) end
     line_up(record, id)
     save_record(id, record)

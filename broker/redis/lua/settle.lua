@@ -4,7 +4,7 @@
 -- RETURNS: for each verdict 1 (stored), 2 (this delivery was settled before) or 0 (the lease was lost); then the queues that have work: what slept for a place woke, or a job followed
 -- EVENTS: one for each stored verdict but `returned` and `held`, `cancelled` where such a job was to be cancelled, `failed` for one whose record cannot be read
 -- OOM: allowed
--- INCLUDE: clock, record, places, counts, limits, settlement, news, notes, removal, unique, standing, lines, resting, solitude, watch, rules, aside, replace, acceptance, meters, permits, caching
+-- INCLUDE: clock, record, places, counts, limits, settlement, news, removal, unique, notes, standing, lines, resting, solitude, watch, rules, aside, replace, acceptance, meters, permits, caching
 -- Of a verdict the record and the progress may be false, letters empty (the job's own dead-letter queue), keep (how
 -- many completed jobs stay in the queue) -1; remove: a completed job leaves at once. Jobs that follow, if any, are
 -- three parts each, as enqueue takes them; the life of the result in ms comes before them, 0 for that of the job.
@@ -24,7 +24,7 @@ local VERDICT_REASON = 12
 local VERDICT_RESULT_MS = 13
 local VERDICT_FOLLOW = 14
 local VERDICT_CACHE = 16
-local VERDICT_UNSPENT = 15 -- it failed before it started
+local VERDICT_UNSPENT = 15 -- it failed, or was held, before it started
 local INTERRUPTED_NOT_BEFORE_MS = 2000
 local MAX_INTERRUPTIONS = 10
 local REMOVE_AT_ONCE = 100
@@ -32,6 +32,7 @@ local SMOOTH = 0.2
 local COSTS_KEPT_MS = 604800000
 local STRANGER_MS = 1000 -- after the job is due: the others, woken at that time, have asked for it by then
 local answers, keeps, records, verdicts, ids = {}, {}, {}, {}, {}
+local done, fair_in_time = {}, {} -- completed jobs with their scores; by queue
 
 for i = first_verdict, #ARGV do
   local verdict = cmsgpack.unpack(ARGV[i])
@@ -40,6 +41,11 @@ end
 if #ids == 0 then return {} end
 for i, packed in ipairs(redis.call('HMGET', meta, unpack(ids))) do
   records[ids[i]] = records[ids[i]] or (packed and record_from(packed)) or nil
+end
+
+local function is_fair_in_time(queue)
+  if fair_in_time[queue] == nil then fair_in_time[queue] = redis.call('HEXISTS', policies, 't' .. SEP .. queue) == 1 end
+  return fair_in_time[queue]
 end
 
 local function learn_cost(record)
@@ -75,6 +81,7 @@ local function wait_again(record, id, verdict, outcome)
     record[INTERRUPTIONS] = record[INTERRUPTIONS] + 1
     delay = math.max(delay, INTERRUPTED_NOT_BEFORE_MS)
   end
+  if outcome == 'interrupted' or (outcome == 'held' and not verdict[VERDICT_UNSPENT]) then record[BEGUN] = 1 end
   if outcome == 'held' then
     unspent[id] = nil -- it ran until it was held
     if wait_for_limit(record, id, verdict[VERDICT_REASON]) then return end
@@ -120,7 +127,7 @@ local function settle_one(record, id, verdict)
     take_out_of_rates(record, id)
     refund(record)
   end
-  if record[CHARGE] > 0 and redis.call('HEXISTS', policies, 't' .. SEP .. record[QUEUE]) == 1 and (outcome == 'completed' or outcome == 'failed' or outcome == 'retry' or outcome == 'cancelled') then
+  if record[CHARGE] > 0 and is_fair_in_time(record[QUEUE]) and (outcome == 'completed' or outcome == 'failed' or outcome == 'retry' or outcome == 'cancelled') then
     learn_cost(record)
   end
   if outcome == 'retry' then redis.call('HINCRBY', totals, record[QUEUE] .. SEP .. 'retries', 1) end
@@ -136,13 +143,15 @@ local function settle_one(record, id, verdict)
     finish(record, id, 'failed')
   elseif goes_on then
     wait_again(record, id, verdict, outcome)
+  elseif outcome == 'completed' and not verdict[VERDICT_REMOVE] then
+    finish_record(record, id, outcome)
+    done[#done + 1], done[#done + 2] = 0, settled_place(record, id)
+    if verdict[VERDICT_KEEP] >= 0 then keeps[record[QUEUE]] = verdict[VERDICT_KEEP] end
   else
     finish(record, id, outcome)
-    if outcome == 'completed' and verdict[VERDICT_REMOVE] then
+    if outcome == 'completed' then
       remove_settled(completed, 'completed', { settled_place(record, id) })
       record.removed = true
-    elseif outcome == 'completed' and verdict[VERDICT_KEEP] >= 0 then
-      keeps[record[QUEUE]] = verdict[VERDICT_KEEP]
     end
   end
   if told ~= 'returned' and told ~= 'held' then
@@ -183,6 +192,7 @@ for id, record in pairs(changed) do
   saved[#saved + 1], saved[#saved + 2] = id, cmsgpack.pack(record)
 end
 if #saved > 0 then redis.call('HSET', meta, unpack(saved)) end
+if #done > 0 then redis.call('ZADD', completed, unpack(done)) end
 local place = now_us + #answers
 for _, follow in ipairs(following) do
   for n = 1, #follow, 3 do

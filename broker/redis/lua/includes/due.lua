@@ -26,7 +26,7 @@ local function promote_due()
     touched[queue] = true
     set_clock(queue)
   end
-  tried('delayed jobs cannot be counted', recount_what_was_lost)
+  if next(to_recount) then tried('delayed jobs cannot be counted', recount_what_was_lost) end
 end
 
 -- A rest is over. One in drips goes on for a while: what it lets start may ask for more.

@@ -59,10 +59,10 @@ end
 -- Starts that have left the window go with the next one; a few at a time, which is more than come.
 local OLD_STARTS = 20
 
-local function log_start(name, id, token, per_ms)
+local function log_start(name, id, token, per_ms, at)
   local upto = '(' .. name .. SEP .. string.format('%013d', now - per_ms) .. '\32'
   local old = redis.call('ZRANGEBYLEX', starts, first_of(name), upto, 'LIMIT', 0, OLD_STARTS)
   if old[1] then redis.call('ZREM', starts, unpack(old)) end
-  redis.call('ZADD', starts, 0, start_place(name, now, id, token))
-  redis.call('ZADD', expiries, now + per_ms, 'R' .. per_ms .. SEP .. name)
+  redis.call('ZADD', starts, 0, start_place(name, at or now, id, token))
+  redis.call('ZADD', expiries, (at or now) + per_ms, 'R' .. per_ms .. SEP .. name)
 end

@@ -1,4 +1,5 @@
--- Counters of limits. Numbers stay whole: a level is counted in tokens * per, and runs off by `limit` a millisecond.
+-- Counters of limits. Numbers stay whole: a level is counted in tokens * per (in us), and runs off by `limit` a us.
+-- What is taken may be of a moment to come: then its job starts at that moment.
 -- A want's parts, as broker/redis/redis_limits.py packs them.
 local WANT_KEY = 1
 local WANT_RULE = 2
@@ -63,10 +64,16 @@ local function window_name(key) return 'm' .. SEP .. key end
 
 local function level_of(want)
   local state = meter_of(want[WANT_KEY])
-  if not state then return 0 end
+  if not state or not state.us then return 0 end
   local level = state.level
   if state.per ~= want[WANT_PER] then level = math.floor(level * want[WANT_PER] / state.per) end
-  return math.max(0, level - (now - state.at) * want[WANT_LIMIT])
+  return math.max(0, level - (now * 1000 - state.us) * want[WANT_LIMIT])
+end
+
+-- In how many us a level has run off so far that the want has what it needs.
+local function level_wait(want)
+  local lacks = (want[WANT_COST] - want[WANT_BURST]) * want[WANT_PER] * 1000 + level_of(want)
+  return math.max(0, math.ceil(lacks / want[WANT_LIMIT]))
 end
 
 local function is_level(kind) return kind == 'token_bucket' or kind == 'gcra' end
@@ -103,9 +110,8 @@ local function room_and_time(want)
     local room = 1 - permits_taken(key)
     return room, room > 0 and now or math.huge
   end
-  local free = want[WANT_BURST] * per - level_of(want)
-  local lacks = cost * per - free
-  return math.floor(free / per), lacks <= 0 and now or now + math.ceil(lacks / limit)
+  local free = want[WANT_BURST] * per * 1000 - level_of(want)
+  return math.floor(free / (per * 1000)), now + math.ceil(level_wait(want) / 1000)
 end
 
 local function remember_counter(want, until_ms)
@@ -119,10 +125,11 @@ local function permit_place(key, id, token, request, n)
   return 'p' .. SEP .. key .. SEP .. id .. SEP .. token .. SEP .. request .. SEP .. n
 end
 
--- Take what is there; returns what gives it back.
-local function take(want, id, token, request)
+-- Take what is there, or will be in `wait_us`; returns what gives it back.
+local function take(want, id, token, request, wait_us)
   local key, kind, per, cost = want[WANT_KEY], want[WANT_KIND], want[WANT_PER], want[WANT_COST]
-  local taken = { key = key, kind = kind, units = cost, at = now, per = per, request = request }
+  local at = now + math.floor(wait_us / 1000)
+  local taken = { key = key, kind = kind, units = cost, at = at, per = per, request = request }
   if kind == 'concurrency' or kind == 'breaker' then
     for n = 1, cost do redis.call('ZADD', limited, 0, permit_place(key, id, token, request, n)) end
     remember_counter(want, now + PERMITS_KEPT_MS)
@@ -132,12 +139,12 @@ local function take(want, id, token, request)
     taken.window = window
     remember_counter(want, (window + 1) * per)
   elseif kind == 'sliding_window' then
-    for n = 1, cost do log_start(window_name(key), id .. SEP .. request .. SEP .. n, token, per) end
-    remember_counter(want, now + per)
+    for n = 1, cost do log_start(window_name(key), id .. SEP .. request .. SEP .. n, token, per, at) end
+    remember_counter(want, at + per)
   else
-    local level = level_of(want) + cost * per
-    redis.call('HSET', meters, key, cmsgpack.pack({ level = level, at = now, per = per }))
-    remember_counter(want, now + math.ceil(level / want[WANT_LIMIT]))
+    local level = math.max(0, level_of(want) - wait_us * want[WANT_LIMIT]) + cost * per * 1000
+    redis.call('HSET', meters, key, cmsgpack.pack({ level = level, us = now * 1000 + wait_us, per = per }))
+    remember_counter(want, at + math.ceil(level / want[WANT_LIMIT] / 1000))
   end
   return taken
 end
@@ -157,7 +164,7 @@ local function put_back(taken, id, token)
     if state.window ~= taken.window then return end
     state.used = math.max(0, state.used - taken.units)
   else
-    state.level = math.max(0, state.level - taken.units * state.per)
+    state.level = math.max(0, state.level - taken.units * state.per * 1000)
   end
   redis.call('HSET', meters, key, cmsgpack.pack(state))
 end

@@ -41,9 +41,61 @@ local function wake_waiter(member)
   return true
 end
 
--- So many units of a counter are free again.
+-- While permits are short, jobs stand by: they wait in their threads for the next one, which is handed to them when
+-- another ends. As many may as would be through before a further job has come.
+local STANDBY_MS = 100
+local COMES_IN_MS = 15
+local MOST_STANDING = 16
+local HELD_FOLLOWS = 0.2
+
+local function is_brief(want)
+  local state = want[WANT_KIND] == 'concurrency' and meter_of(want[WANT_KEY])
+  return state and state.lasts and state.lasts <= STANDBY_MS and math.max(1, state.lasts)
+end
+
+local function places_to_stand(want)
+  local ms = is_brief(want)
+  if not ms then return 0 end
+  local name, at_once = 's' .. SEP .. want[WANT_KEY], want[WANT_LIMIT] / want[WANT_COST]
+  local most = math.min(math.ceil(at_once * COMES_IN_MS / ms) + 1, math.max(1, math.floor(at_once * STANDBY_MS / ms)), MOST_STANDING)
+  return most - redis.call('ZLEXCOUNT', limited, first_of(name), last_of(name))
+end
+
+-- Give what is free to the first that stands by; returns how many units.
+local function hand_over(key)
+  local name = 's' .. SEP .. key
+  local place = redis.call('ZRANGEBYLEX', limited, first_of(name), last_of(name), 'LIMIT', 0, 1)[1]
+  if not place then return 0 end
+  local id, units = string.match(place, '([^\31]*)$'), 0
+  local holding = holding_of(id)
+  local stands = holding and holding.standing
+  if not stands or stands.place ~= place then
+    redis.call('ZREM', limited, place)
+    return hand_over(key)
+  end
+  for _, want in ipairs(stands.wants) do
+    local room = room_and_time(want)
+    if room < want[WANT_COST] or (want[WANT_KIND] == 'breaker' and room < math.huge) then return 0 end
+  end
+  for _, want in ipairs(stands.wants) do
+    if want[WANT_KIND] ~= 'breaker' then table.insert(holding.taken, take(want, id, holding.token, stands.request, 0)) end
+    if want[WANT_KEY] == key then units = want[WANT_COST] end
+  end
+  redis.call('ZREM', limited, place)
+  holding.request, holding.refused, holding.standing = stands.request, nil, nil
+  save_holding(id, holding)
+  redis.call('LPUSH', stands.list, 1)
+  redis.call('PEXPIRE', stands.list, STANDBY_MS * 10)
+  return units
+end
+
+-- So many units of a counter are free again. For each that is handed over another job may come and stand by.
 local function wake_waiters(key, units)
-  local name = 'w' .. SEP .. key
+  local name, left = 'w' .. SEP .. key, units
+  while left > 0 do
+    local handed = hand_over(key)
+    left = handed > 0 and left - handed or 0
+  end
   while units > 0 do
     local member = redis.call('ZRANGEBYLEX', limited, first_of(name), last_of(name), 'LIMIT', 0, 1)[1]
     if not member then return end
@@ -59,6 +111,11 @@ end
 local function is_permit(taken) return taken.kind == 'concurrency' or taken.kind == 'breaker' end
 
 local function end_permit(taken, id, token)
+  if taken.kind == 'concurrency' then
+    local state, took = meter_of(taken.key) or {}, now - taken.at
+    state.lasts = state.lasts and state.lasts + HELD_FOLLOWS * (took - state.lasts) or took
+    redis.call('HSET', meters, taken.key, cmsgpack.pack(state))
+  end
   for n = 1, taken.units do redis.call('ZREM', limited, permit_place(taken.key, id, token, taken.request, n)) end
   return taken.units
 end
@@ -68,6 +125,7 @@ local function end_holding(id, unspent)
   local holding = holding_of(id)
   if not holding then return end
   redis.call('HDEL', permits, id)
+  if holding.standing then redis.call('ZREM', limited, holding.standing.place) end
   if holding.refused and not kept_waiting[id] and holding.refused.scope == '' then
     redis.call('ZREM', limited, holding.refused.place)
   end

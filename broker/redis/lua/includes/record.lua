@@ -1,8 +1,9 @@
 -- What is known of a job. Its creation (`jobs`: a binary prefix, the description that Python packed, the
 -- payload) is written once and says all there is until its first change; from then on a packed list in
 -- `meta` says it, and only the payload is still read from the creation.
+-- BEGUN (1) is there once a run was held or cut short: it has begun, though no attempt was spent.
 -- The loader puts their numbers in place of these names, because Lua allows a function 200 locals.
--- FIELDS: STATE, QUEUE, ACTOR, LANE, GATE, PRIORITY, PLACE, CREATED, MAX_ATTEMPTS, DEAD_LETTER, UNIQUE, UNIQUE_MODE, UNIQUE_TTL, MARKER, ATTEMPTS, DELIVERIES, READY, DUE, STARTED, FINISHED, OWNER, LOST, INTERRUPTIONS, SETTLED, CANCEL, CHARGE, BAND, SHARE, RATED, REASON
+-- FIELDS: STATE, QUEUE, ACTOR, LANE, GATE, PRIORITY, PLACE, CREATED, MAX_ATTEMPTS, DEAD_LETTER, UNIQUE, UNIQUE_MODE, UNIQUE_TTL, MARKER, ATTEMPTS, DELIVERIES, READY, DUE, STARTED, FINISHED, OWNER, LOST, INTERRUPTIONS, SETTLED, CANCEL, CHARGE, BAND, SHARE, RATED, REASON, BEGUN
 
 -- Place in microseconds (7 bytes), due time in ms or 0 (6), band (1), length of the description (2).
 local PREFIX = '>I7I6BI2'

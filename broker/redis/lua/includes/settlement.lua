@@ -27,7 +27,9 @@ local function write_releases()
       for _, name in ipairs(caps_of(record)) do wake_sleepers(name) end
     end
   end
-  for _, id in ipairs(over) do end_holding(id, unspent[id]) end
+  if redis.call('HLEN', permits) > 0 then
+    for _, id in ipairs(over) do end_holding(id, unspent[id]) end
+  end
 end
 
 local function take_out_of_rates(record, id)
@@ -41,16 +43,21 @@ end
 local ENDED_WORDS = { ['completed'] = 'ended_completed', ['failed'] = 'ended_failed', ['cancelled'] = 'ended_cancelled' }
 local ENDED_SETS = { ['completed'] = completed, ['failed'] = failed, ['cancelled'] = cancelled }
 
-local function finish(record, id, state)
+-- The record at its end; its place in the set of its state is for the caller to write.
+local function finish_record(record, id, state)
   record[STATE] = state
   record[FINISHED] = now
   record[OWNER] = ''
   record[DUE] = 0
+  count_job(record, state, 1)
+  count_job(record, ENDED_WORDS[state], 1)
+  if record[UNIQUE] ~= '' then release_unique(record, id, true) end
+end
+
+local function finish(record, id, state)
+  finish_record(record, id, state)
   if state == 'failed' then
     redis.call('ZADD', dead, 0, timed_place(record[DEAD_LETTER], now, id))
   end
   redis.call('ZADD', ENDED_SETS[state], 0, settled_place(record, id))
-  count_job(record, state, 1)
-  count_job(record, ENDED_WORDS[state], 1)
-  release_unique(record, id, true)
 end

@@ -1,0 +1,67 @@
+"""What Dramatiq's worker threads take their jobs from, in place of its PriorityQueue.
+
+`holdings` starts a job only when a thread is free, so there is no order to keep here. The job that follows on
+one that has just ended is taken by the thread that ran it: no lock, and nobody is woken for it.
+"""
+
+import threading
+from queue import SimpleQueue
+
+from dramatiq.broker import MessageProxy
+
+
+class Item:
+    """As Dramatiq's workers expect it."""
+
+    __slots__ = ("message",)
+
+    def __init__(self, message: MessageProxy) -> None:
+        self.message = message
+
+
+class WorkQueue:
+    """What Dramatiq's Worker and its threads ask of a queue."""
+
+    def __init__(self) -> None:
+        self._items: SimpleQueue[Item] = SimpleQueue()
+        self._own: dict[int, Item | None] = {}  # what each worker thread takes next, by its number
+        self._lock = threading.Lock()
+        self._all_done = threading.Condition(self._lock)
+        self.unfinished_tasks = 0
+
+    def put(self, item: Item) -> None:
+        """Add a job. A worker thread gets what it puts in itself, when it asks next."""
+        with self._lock:
+            self.unfinished_tasks += 1
+        thread = threading.get_ident()
+        # None: it is a worker thread, and has nothing to take yet.
+        if self._own.get(thread, item) is None:
+            self._own[thread] = item
+        else:
+            self._items.put(item)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Item:
+        """The next job; raises queue.Empty. Whoever waits here is a worker thread from then on."""
+        if not block:
+            return self.get_nowait()
+        thread = threading.get_ident()
+        item = self._own.get(thread)
+        self._own[thread] = None
+        return self._items.get(timeout=timeout) if item is None else item
+
+    def get_nowait(self) -> Item:
+        """A job that waits for any thread; raises queue.Empty."""
+        return self._items.get_nowait()
+
+    def task_done(self) -> None:
+        """One job has ended."""
+        with self._lock:
+            self.unfinished_tasks -= 1
+            if not self.unfinished_tasks:
+                self._all_done.notify_all()
+
+    def join(self) -> None:
+        """Wait until all jobs have ended."""
+        with self._all_done:
+            while self.unfinished_tasks:
+                self._all_done.wait()
