@@ -15,6 +15,7 @@ from dramatiq import middleware
 from dramatiq.broker import MessageProxy
 from dramatiq.middleware import Shutdown
 
+from jobs.blobs import OPTION as BLOB
 from jobs.errors import InvalidPayload, PayloadTooLarge, UnknownActor
 from jobs.failures import describe, worded_without_values
 from jobs.model import Outcome
@@ -28,6 +29,8 @@ WEBHOOK = "webhook:"
 #: The actor that delivers to it, signed.
 DELIVERER = "webhook_deliver"
 NAMES = ("on_success", "on_failure")
+#: Options of an encrypted job that are not told: messages with their arguments, and where its own are.
+SEALED_OPTIONS = frozenset({"pipe_target", "group_completion_callbacks", "group_completion_uuid", BLOB})
 TOO_LONG = "it was too long to come along; ask for the result of the job"
 
 
@@ -35,12 +38,18 @@ class Callbacks(middleware.Callbacks):
     """An actor gets Dramatiq's arguments: the message as a dictionary, and the result or
     `{"type", "message", "fingerprint", "outcome"}`. `endpoints` are the webhook endpoints of the settings."""
 
+    sends_what_follows = True  # a job whose callback could not be sent is not settled as done
+
     def __init__(self, rules_of: RulesOf, endpoints: Collection[str] = ()) -> None:
         self._rules_of = rules_of
         self._endpoints = endpoints
+        self._declaring: set[str] = set()  # actors that name one
 
     def after_declare_actor(self, broker: dramatiq.Broker, actor: "dramatiq.Actor[..., Any]") -> None:
         self._check(actor.options)
+        self._declaring.discard(actor.actor_name)
+        if not actor.options.keys().isdisjoint(NAMES):
+            self._declaring.add(actor.actor_name)
 
     def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         """Refuse to start where a callback could not be sent."""
@@ -73,9 +82,10 @@ class Callbacks(middleware.Callbacks):
         self._follow(broker, delivery(message), delivery(message).result)
 
     def _follow(self, broker: dramatiq.Broker, run: Delivery, result: Any) -> None:
-        own, declared = run.options, broker.get_actor(run.actor_name).options
-        if "on_success" not in declared and "on_failure" not in declared and own.keys().isdisjoint(NAMES):
+        own = run.options
+        if not (run.actor_name in self._declaring or "on_success" in own or "on_failure" in own):
             return
+        declared = broker.get_actor(run.actor_name).options
         outcome = outcome_of(run)
         if isinstance(run.exception, Shutdown) or run.interrupted is Shutdown:
             return  # it starts again elsewhere
@@ -83,10 +93,10 @@ class Callbacks(middleware.Callbacks):
             if target := callback_of("on_success", own, declared):
                 self._succeeded(broker, run, target, result)
         elif outcome is Outcome.FAILED and (target := callback_of("on_failure", own, declared)):
-            call(broker, target, message_form(broker, run, self._rules_of), "failed", _failure_of(run))
+            call(broker, target, message_form(broker, run, self._rules_of, secret=run.secret), "failed", _failure_of(run))
 
     def _succeeded(self, broker: dramatiq.Broker, run: Delivery, target: str, result: Any) -> None:
-        form = message_form(broker, run, self._rules_of)
+        form = message_form(broker, run, self._rules_of, secret=run.secret)
         try:
             call(broker, target, form, "completed", result)
         except PayloadTooLarge:
@@ -115,13 +125,15 @@ def callback_of(name: str, own: Mapping[str, Any], declared: Mapping[str, Any]) 
     return getattr(target, "actor_name", target) or None
 
 
-def message_form(broker: dramatiq.Broker, run: Any, rules_of: RulesOf) -> dict[str, Any]:
-    """The message as a dictionary. Arguments that are sealed with their job stay there."""
+def message_form(broker: dramatiq.Broker, run: Any, rules_of: RulesOf, *, secret: bool) -> dict[str, Any]:
+    """The message as a dictionary. What is sealed with its job stays there: its arguments, and the messages
+    in its options. `secret`: its payload came encrypted."""
     actor = broker.get_actor(run.actor_name)
     form: dict[str, Any] = run.asdict()
-    encrypted = rules_of(run.queue_name).encryption
+    encrypted = secret or rules_of(run.queue_name).encryption
     if encrypted or (encrypted is None and contract_of(actor.actor_name, actor.fn).private):
-        form |= {"args": [], "kwargs": {}}
+        options = {name: value for name, value in form["options"].items() if name not in SEALED_OPTIONS}
+        form |= {"args": [], "kwargs": {}, "options": options}
     return form
 
 

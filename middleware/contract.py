@@ -92,7 +92,10 @@ class Contract:
                 values |= self._more_named.validate_python(extra)
         except ValidationError as error:
             raise self._refusal(f"cannot take these arguments: {self._faults(error)}.") from None
-        placed = tuple(values.pop(name) for name in self._positional[: len(args)])
+        if kwargs or self._more_named is not None:
+            placed = tuple([values.pop(name) for name in self._positional[: len(args)]])
+        else:
+            placed, values = tuple(values.values()), {}  # they come in the order of the parameters
         if len(args) < len(self._only_positional):
             # Given by name, as the API does, or left out: the function takes them by place alone.
             rest = list(self._only_positional.items())[len(args) :]
@@ -117,10 +120,12 @@ class Contract:
                 f"takes {len(self._positional)} arguments by position; {len(args)} were given."
             )
         named = dict(zip(self._positional, args, strict=False))
-        twice = named.keys() & kwargs.keys()
-        if twice:
-            raise self._refusal(f"was given {', '.join(sorted(twice))} twice.")
-        return named | dict(kwargs), args[len(self._positional) :]
+        if kwargs:
+            twice = named.keys() & kwargs.keys()
+            if twice:
+                raise self._refusal(f"was given {', '.join(sorted(twice))} twice.")
+            named |= kwargs
+        return named, args[len(self._positional) :]
 
     def _refusal(self, words: str) -> InvalidPayload:
         return worded_without_values(InvalidPayload(f"{self.name} {words}"))

@@ -49,8 +49,8 @@ class Deadlines(dramatiq.Middleware):
                 raise JobExpired("its deadline was over before it could start", DEADLINE)
             run.deadline_at = time.monotonic() + (deadline - now) / 1000
         expires = moment_of("expires", run, declared)
-        # A retry has started in time, once.
-        if expires is not None and now >= expires and run.job.attempt == 1:
+        # A retry has started in time, once, and so has what was held or cut short in its run.
+        if expires is not None and now >= expires and run.job.attempt == 1 and not run.job.begun:
             raise JobExpired("it was not started in the time that it had for that", EXPIRED)
 
 

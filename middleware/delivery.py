@@ -6,6 +6,7 @@ from typing import Any, Protocol, cast
 
 from dramatiq.broker import MessageProxy
 
+from jobs.hiding import to_hide
 from jobs.model import FetchedJob, Verdict
 from jobs.scope import Scope
 
@@ -31,6 +32,7 @@ class Delivery(Protocol):
     cancel_reason: str  # as whoever wants it cancelled said
     on_cancel: list[Callable[[], Any]] | None  # what the actor wants done then
     interrupted: type[BaseException] | None  # with what its run was cut short
+    stop_coroutine: Callable[[], object] | None  # what ends its run on an event loop, while there is one
     queue_name: str
     actor_name: str
     message_id: str
@@ -57,6 +59,8 @@ class Delivery(Protocol):
     cost: tuple[float, str] | None
     limiter: Any  # of the limits middleware, or None
     probe: bool
+    pause: tuple[int, str] | None  # in place of a retry: ms for which its gate or tenant rests, and why
+    brief: bool  # its permits are given back as soon as it has run
     span: Any  # of this run, or None
     started: float  # monotonic seconds; 0 when it did not start in a worker
     hook_failed: bool
@@ -77,7 +81,7 @@ class Delivery(Protocol):
 
 def arguments_of(delivery: Delivery) -> tuple[object, ...]:
     """The values that no record, row or log line may quote; the names of parameters may stand there."""
-    return (*delivery.args, *delivery.kwargs.values())
+    return to_hide(delivery.args, delivery.kwargs, secret=delivery.secret)
 
 
 def delivery(message: MessageProxy) -> Delivery:

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 import dramatiq
+from dramatiq.middleware import AsyncIO, Callbacks, Pipelines, Retries, TimeLimit
 
 
 def make_middleware(setting: str, path: str, ports: object) -> dramatiq.Middleware:
@@ -21,6 +22,11 @@ def make_middleware(setting: str, path: str, ports: object) -> dramatiq.Middlewa
         raise ValueError(f"{says}, which cannot be loaded: {error}.") from error
     if not (isinstance(kind, type) and issubclass(kind, dramatiq.Middleware)):
         raise ValueError(f"{says}, which is no dramatiq.Middleware class.")
+    if setting == "extra" and kind in _OF_THE_STACK:
+        raise ValueError(
+            f"{says}, but the stack has its own {name}, and each run would be decided twice; to change it, "
+            f"derive a class and name that in middleware.replace."
+        )
     wanted = [one for one in inspect.signature(kind).parameters.values() if _is_required(one)]
     if wanted and not _takes_ports(wanted, type(ports)):
         raise ValueError(
@@ -32,6 +38,10 @@ def make_middleware(setting: str, path: str, ports: object) -> dramatiq.Middlewa
         return make(ports) if wanted else make()
     except Exception as error:
         raise ValueError(f"{says}, which cannot be made: {type(error).__name__}: {error}.") from error
+
+
+#: Dramatiq's own that have a place in the stack, as they are or derived.
+_OF_THE_STACK = frozenset({Retries, TimeLimit, Callbacks, Pipelines, AsyncIO})
 
 
 def _is_required(parameter: inspect.Parameter) -> bool:

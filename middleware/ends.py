@@ -18,5 +18,6 @@ def outcome_of(run: Delivery) -> Outcome:
         return Outcome.CANCELLED
     if isinstance(cause, LeaseLost):
         return Outcome.INTERRUPTED
-    # A middleware that broke does not cost the job.
-    return Outcome.RETRY if run.hook_failed and run.job.attempt < run.job.max_attempts else Outcome.FAILED
+    # A middleware that broke does not cost the job, unless it was decided all the same that it has failed.
+    undecided = run.hook_failed and not run.failed
+    return Outcome.RETRY if undecided and run.job.attempt < run.job.max_attempts else Outcome.FAILED

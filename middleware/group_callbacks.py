@@ -14,6 +14,8 @@ from middleware.ends import outcome_of
 class GroupCallbacks(middleware.GroupCallbacks):
     """Sends a group's callbacks with the verdict of its last member."""
 
+    sends_what_follows = True  # a member that could not be counted is not settled as done
+
     def after_process_message(
         self,
         broker: dramatiq.Broker,
@@ -24,3 +26,6 @@ class GroupCallbacks(middleware.GroupCallbacks):
     ) -> None:
         if "group_completion_uuid" in message.options and outcome_of(delivery(message)) is Outcome.COMPLETED:
             super().after_process_message(broker, message, result=result, exception=exception)  # type: ignore[no-untyped-call]
+
+    def after_skip_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
+        self.after_process_message(broker, message)

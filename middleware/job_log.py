@@ -4,6 +4,7 @@ They are for whoever looks at the job (`callboard jobs logs ID`, the API), not f
 all jobs of a process are sent together a few times a second; of each attempt the newest 64 KB stay.
 """
 
+import logging
 import threading
 import time
 from collections import deque
@@ -15,11 +16,13 @@ import dramatiq
 import orjson
 from pydantic_core import to_jsonable_python
 
-from jobs.errors import CallboardError
+from jobs.errors import CallboardError, InvalidPayload, KeyShredded
 from jobs.model import LOG_BYTES, LogChunk
 from middleware.current import running
 from middleware.delivery import Delivery
 from middleware.notes import Notes
+
+logger = logging.getLogger(__name__)
 
 WRITE_EVERY_S = 0.2
 #: A line takes so many bytes at most, its message so many characters.
@@ -104,6 +107,7 @@ class _Pending:
     dropped: int = 0
     taken: list[dict[str, Any]] = field(default_factory=list)  # for the next chunk
     chunk: LogChunk | None = None  # on its way, or to be sent again
+    lost: bool = False  # lines of it could not be closed for good, and that was said
 
     def add(self, line: dict[str, Any]) -> None:
         self.lines.append((len(orjson.dumps(line)), line))
@@ -175,7 +179,8 @@ class LogWriter:
                     if not pending.taken:
                         pending.take()
             by_owner: dict[str, list[_Pending]] = {}
-            for pending in waiting:
+            # Those that are encrypted last: the keys of their tenants may be slow to come.
+            for pending in sorted(waiting, key=lambda pending: pending.job.secret):
                 by_owner.setdefault(pending.job.owner, []).append(pending)
             for owner, of_owner in by_owner.items():
                 for start in range(0, len(of_owner), MOST_CHUNKS):
@@ -187,15 +192,29 @@ class LogWriter:
                 return sum(len(pending.lines) + len(pending.taken) for pending in self._pending.values())
 
     def _send_some(self, owner: str, some: list[_Pending]) -> None:
-        # While the store, or a key, is away the lines wait for the next round.
+        for pending in some:
+            if pending.chunk is None and pending.taken:
+                self._close(pending)
+        ready = [pending for pending in some if pending.chunk is not None]
+        # While the store is away the lines wait for the next round.
         with suppress(CallboardError):
-            for pending in some:
-                if pending.chunk is None:
-                    pending.chunk = self._chunk(pending.job, pending.taken)
-            self._notes.add_log(owner, [pending.chunk for pending in some if pending.chunk])
-            for pending in some:
+            if ready:
+                self._notes.add_log(owner, [pending.chunk for pending in ready if pending.chunk])
+            for pending in ready:
                 pending.job.log_chunks += 1
                 pending.taken, pending.chunk = [], None
+
+    def _close(self, pending: _Pending) -> None:
+        """Make the chunk of what was taken. Lines of one job that cannot be closed hold up no others."""
+        try:
+            pending.chunk = self._chunk(pending.job, pending.taken)
+        except (KeyShredded, InvalidPayload) as error:
+            # That does not pass: the lines are given up.
+            if not pending.lost:
+                logger.warning("The log of %s is not kept: %s", pending.job, type(error).__name__)
+            pending.lost, pending.taken = True, []
+        except CallboardError as error:
+            logger.debug("The log of %s waits: %s", pending.job, type(error).__name__)
 
     def _chunk(self, job: Delivery, lines: list[dict[str, Any]]) -> LogChunk:
         closed = self._notes.close("log", job.job, lines)

@@ -9,16 +9,19 @@ with it. A job that no limit is for costs one look into a dictionary.
 """
 
 import itertools
+import logging
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol
 
 import dramatiq
 
-from jobs.errors import HoldJob, InvalidPayload
+from jobs.errors import CallboardError, HoldJob, InvalidPayload
 from jobs.limits import (
     BREAKER_RULE,
     LARGEST_COST,
+    MARK,
     PROVIDER_RATE,
     Algorithm,
     By,
@@ -36,6 +39,13 @@ from jobs.store import JobStore
 from middleware.current import running
 from middleware.delivery import Delivery
 from middleware.gates import GateTemplate, template_of
+
+logger = logging.getLogger(__name__)
+
+#: A job may wait in its thread for what is there so soon; it is called earlier by half of it. But only while
+#: this part of the threads is free: waiting must not keep other jobs from starting.
+PATIENCE_MS = 40
+FREE_PART = 4
 
 _RESTS = {WaitScope.JOB: "job", WaitScope.GATE: "lane", WaitScope.LANE: "lane", WaitScope.QUEUE: "queue"}
 
@@ -89,19 +99,24 @@ class Permit:
 
 
 class Limits(dramatiq.Middleware):
-    """`book` holds the limits; `store` is asked for them."""
+    """`book` holds the limits; `store` is asked for them. `threads` are those of this process: how many
+    are free, and how many there are."""
 
     actor_options = {"cost"}  # noqa: RUF012  as Dramatiq asks for it
 
-    def __init__(self, book: LimitBook, store: Callable[[], JobStore]) -> None:
+    def __init__(
+        self,
+        book: LimitBook,
+        store: Callable[[], JobStore],
+        threads: Callable[[], tuple[int, int]] = lambda: (0, 0),
+    ) -> None:
         self._book = book
         self._store = store
+        self._threads = threads
         self._plans: dict[tuple[str, str], Plan] = {}
         self._gates: dict[str, GateTemplate] = {}
         self._requests = itertools.count(1)
-        self._resources = bool(book.resource_rates) or any(
-            rule.by is By.RESOURCE for rule in book.rules.values()
-        )
+        self._resources = book.has_resources
 
     # At send
 
@@ -134,12 +149,40 @@ class Limits(dramatiq.Middleware):
         if not plan.any and "provider" not in options and not (self._resources and "gate" in options):
             return
         if wants := self._wants(plan, job):
-            grant = self._store().acquire(
-                job.owner, job.message_id, job.job.token, wants, queue=job.queue_name
-            )
-            job.probe = grant.probe
-            if not grant.granted:
-                raise _hold(grant)
+            job.probe = self._acquire(job, wants).probe
+
+    def after_process_message(
+        self,
+        broker: dramatiq.Broker,
+        message: Any,
+        *,
+        result: Any = None,
+        exception: BaseException | None = None,
+    ) -> None:
+        if message.brief:
+            try:
+                self._store().give_back(message.message_id, message.job.token, 0, queue=message.queue_name)
+            except CallboardError as error:  # then they end with the delivery, a moment later
+                logger.debug("%s", error)
+
+    def _acquire(self, job: Delivery, wants: list[Want], request: int = 0) -> Grant:
+        free, threads = self._threads()
+        grant = self._store().acquire(
+            job.owner,
+            job.message_id,
+            job.job.token,
+            wants,
+            queue=job.queue_name,
+            request=request,
+            patience_ms=PATIENCE_MS if free > 0 and free * FREE_PART >= threads else 0,
+        )
+        if not grant.granted:
+            raise _hold(grant)
+        if grant.after_ms:
+            time.sleep(grant.after_ms / 1000)
+        if request == 0:
+            job.brief = grant.brief
+        return grant
 
     def _plan(self, broker: dramatiq.Broker, job: Delivery) -> Plan:
         options = broker.get_actor(job.actor_name).options
@@ -180,7 +223,7 @@ class Limits(dramatiq.Middleware):
                     waits = WaitScope.GATE if gate == f"user:{user}" else WaitScope.JOB
             wants.append(_want(rule, whose, tenant, cost or rule.cost, waits))
         if gate and self._resources and (found := self._gate_rule(job.queue_name, gate)) is not None:
-            wants.append(_want(found, gate.partition(":")[2], tenant, cost or found.cost, WaitScope.GATE))
+            wants.append(_want(found, _whose(found, gate), tenant, cost or found.cost, WaitScope.GATE))
         name = options.get("provider")
         provider = self._book.provider(name) if name else plan.provider
         if provider is not None:
@@ -190,7 +233,7 @@ class Limits(dramatiq.Middleware):
     # In the run
 
     def take(self, job: Delivery, resource: str, cost: int) -> Permit:
-        name, _, whose = resource.partition(":")
+        name = resource.partition(":")[0]
         rule = self._book.resource_rule(job.queue_name, name)
         if rule is None:
             raise InvalidPayload(
@@ -199,16 +242,20 @@ class Limits(dramatiq.Middleware):
         # A permit that the job has since its start, because this is its gate, is the one that is meant.
         if rule.algorithm is Algorithm.CONCURRENCY and job.options.get("gate") == resource:
             return Permit(None)
-        whose = resource if rule.name != name else whose
-        want = _want(rule, whose, job.job.lane, cost if cost > 1 else rule.cost, WaitScope.JOB)
+        want = _want(
+            rule, _whose(rule, resource), job.job.lane, cost if cost > 1 else rule.cost, WaitScope.JOB
+        )
         store, request = self._store(), next(self._requests)
         token, queue = job.job.token, job.queue_name
-        grant = store.acquire(job.owner, job.message_id, token, [want], queue=queue, request=request)
-        if not grant.granted:
-            raise _hold(grant)
+        self._acquire(job, [want], request)
         if rule.algorithm is not Algorithm.CONCURRENCY:
             return Permit(None)
         return Permit(lambda: store.give_back(job.message_id, token, request, queue=queue))
+
+
+def _whose(rule: LimitRule, resource: str) -> str:
+    name, _, whose = resource.partition(":")
+    return whose if rule.name == name else resource  # the rate of a queue counts all kinds of resources
 
 
 def _want(rule: LimitRule, whose: str, tenant: str, cost: int, waits: WaitScope) -> Want:
@@ -229,21 +276,20 @@ def _want(rule: LimitRule, whose: str, tenant: str, cost: int, waits: WaitScope)
 def _provider_wants(provider: ProviderRule, waits: WaitScope) -> list[Want]:
     breaker = key_of(BREAKER_RULE, provider.name)
     wants = [Want(breaker, BREAKER_RULE, Algorithm.BREAKER, Terms(1), waits=waits)]
-    if provider.rate is not None:
-        key = key_of(PROVIDER_RATE, provider.name)
-        wants.append(
-            Want(key, PROVIDER_RATE, Algorithm.TOKEN_BUCKET, provider.rate, waits=waits, slows=breaker)
-        )
+    if (rate := provider.rate_rule) is not None:
+        wants.append(_want(rate, "", "", 1, waits))
     return wants
 
 
 def _hold(grant: Grant) -> HoldJob:
-    rule, _, whose = grant.key.partition("\x1e")
-    what = (
-        f"the provider {whose} is out of order or has all it may get"
-        if rule in (BREAKER_RULE, PROVIDER_RATE)
-        else (f"the limit {rule} is used up" + (f" for {whose}" if whose else ""))
-    )
+    rule, _, whose = grant.key.partition(MARK)
+    kind, _, provider = rule.partition(":")
+    if rule == BREAKER_RULE:
+        what = f"the provider {whose} is out of order"
+    elif kind == PROVIDER_RATE:
+        what = f"the provider {provider} has all it may get"
+    else:
+        what = f"the limit {rule} is used up" + (f" for {whose}" if whose else "")
     return HoldJob(grant.wait_ms / 1000, what, _RESTS[grant.waits])
 
 

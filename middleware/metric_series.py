@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jobs.errors import CallboardError
 from jobs.model import Outcome
-from middleware.tallies import FIRST, Gauges, Sheet, Tallies, cumulative
+from middleware.tallies import FIRST, Gauges, Sheet, Tallies, cumulative, label_of
 
 if TYPE_CHECKING:
     from wsgiref.simple_server import WSGIServer
@@ -121,7 +121,7 @@ def _tenants(sheet: Sheet) -> "Metric":
         "callboard_tenant_attempts", "Runs that ended, by tenant.", labels=("queue", "tenant", "outcome")
     )
     for (queue, tenant, outcome), count in sorted(sheet.tenants.items()):
-        family.add_metric((queue, tenant, outcome.value), count)
+        family.add_metric((queue, label_of(tenant), outcome.value), count)
     return family
 
 
@@ -146,7 +146,7 @@ def _opencell(sheet: Sheet) -> "Iterator[Metric]":
         "opencell_tool_error", "Runs that failed, by error (S4).", labels=("tool_name", "error_type")
     )
     for (queue, kind), count in sorted(sheet.errors.items()):
-        errors.add_metric((_tool(queue), kind), count)
+        errors.add_metric((_tool(queue), label_of(kind)), count)
     yield errors
 
 

@@ -3,18 +3,23 @@
 Whether a job may start is asked in `limits`, where a provider's breaker and rate are two limits more. Here
 is what follows a failure: after an overload (429, or a Retry-After) the job's gate, or its tenant in the
 queue, rests as long as was asked; server errors and time-outs open the breaker when they are many, and
-then no attempt is spent.
+then no attempt is spent. Whether the job may run again at all is said by `retries`, which carries it out.
 """
 
+import math
+import time
 from collections.abc import Callable, Iterator
+from email.utils import parsedate_to_datetime
+from itertools import islice
 from typing import Any
 
 import dramatiq
-from dramatiq.middleware import Shutdown
+from dramatiq.middleware import TimeLimitExceeded
+from dramatiq.threading import Interrupt
 
-from jobs.errors import HoldJob, JobCancelled
+from jobs.error_groups import leaves
+from jobs.errors import CallboardError, PermanentError, RetryAfter, RunEnded, StepError
 from jobs.limits import LimitBook, News, ProviderRule
-from jobs.model import Outcome, RestScope, Verdict
 from jobs.store import JobStore
 from middleware.delivery import Delivery
 
@@ -22,8 +27,10 @@ from middleware.delivery import Delivery
 LONGEST_WAIT_MS = 24 * 3_600_000
 #: So many exceptions behind the one that was raised are looked at.
 MOST_CAUSES = 5
-#: These say nothing about a provider.
-_NOT_ITS_FAULT = (HoldJob, JobCancelled, Shutdown)
+#: Nobody has asked the provider, or nobody knows what it said: a run that was ended, and what is ours.
+_NO_ANSWER = (RunEnded, Interrupt, CallboardError)
+#: Ours too, but raised by actors because of what they were told.
+_ANSWERS = (PermanentError, RetryAfter, TimeLimitExceeded)
 
 
 class Providers(dramatiq.Middleware):
@@ -52,7 +59,7 @@ class Providers(dramatiq.Middleware):
                 self._tell(job, News.WORKED)
             return
         name = job.options.get("provider") or self._of_actors.get(job.actor_name)
-        if name and job.verdict is None and not isinstance(exception, _NOT_ITS_FAULT):
+        if name and job.verdict is None and _says_something(exception):
             self._judge(job, self._book.provider(name), exception)
 
     def _judge(self, job: Delivery, provider: ProviderRule, exception: BaseException) -> None:
@@ -62,21 +69,28 @@ class Providers(dramatiq.Middleware):
         if news is News.OVERLOADED:
             wait_ms = min(wait_ms or provider.overload_ms, LONGEST_WAIT_MS)
         state = self._store().provider_news(
-            provider.name, news, provider.breaker, queue=job.queue_name, wait_ms=wait_ms if job.probe else 0
+            provider.name,
+            news,
+            provider.breaker,
+            queue=job.queue_name,
+            wait_ms=wait_ms if job.probe else 0,
+            probe=job.probe,
         )
         if news is News.OVERLOADED:
-            self._hold(job, max(wait_ms, state.open_ms), f"the provider {provider.name} asked for a pause")
+            job.pause = (max(wait_ms, state.open_ms), f"the provider {provider.name} asked for a pause")
         elif state.state == "open":
-            self._hold(job, state.open_ms, f"the provider {provider.name} is out of order")
+            job.pause = (state.open_ms, f"the provider {provider.name} is out of order")
 
     def _tell(self, job: Delivery, news: News) -> None:
         name = job.options.get("provider") or self._of_actors[job.actor_name]
-        self._store().provider_news(name, news, self._book.provider(name).breaker, queue=job.queue_name)
+        breaker = self._book.provider(name).breaker
+        self._store().provider_news(name, news, breaker, queue=job.queue_name, probe=True)
 
-    def _hold(self, job: Delivery, wait_ms: int, reason: str) -> None:
-        job.verdict = Verdict(
-            job.message_id, job.job.token, Outcome.HELD, delay_ms=wait_ms, rests=RestScope.LANE, reason=reason
-        )
+
+def _says_something(exception: BaseException) -> bool:
+    if isinstance(exception, StepError):
+        return False
+    return isinstance(exception, _ANSWERS) or not isinstance(exception, _NO_ANSWER)
 
 
 def news_of(exception: BaseException) -> tuple[News, int]:
@@ -111,11 +125,12 @@ _TELLING_NAMES = frozenset(
 
 
 def _causes(exception: BaseException) -> Iterator[BaseException]:
+    """The exception and those behind it, of groups what is in them."""
     one: BaseException | None = exception
     for _ in range(MOST_CAUSES):
         if one is None:
             return
-        yield one
+        yield from islice(leaves(one), MOST_CAUSES)
         one = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
 
 
@@ -131,11 +146,28 @@ def _status(exception: BaseException) -> int | None:
 
 def _retry_after_ms(exception: BaseException) -> int | None:
     asked: Any = getattr(exception, "retry_after", None)
+    headers: Any = getattr(getattr(exception, "response", None), "headers", None)
+    if not hasattr(headers, "get"):
+        headers = {}
     if asked is None:
-        headers: Any = getattr(getattr(exception, "response", None), "headers", None)
-        asked = headers.get("Retry-After") if hasattr(headers, "get") else None
+        asked = headers.get("Retry-After")
     try:
         seconds = float(asked)
     except (TypeError, ValueError):
-        return None
+        seconds = _seconds_until(asked, headers.get("Date"))
     return round(min(max(0.0, seconds * 1000), LONGEST_WAIT_MS)) if seconds == seconds else None
+
+
+def _seconds_until(moment: Any, now: Any) -> float:
+    """Until a moment as HTTP writes it, by the clock of whoever wrote it, else by ours; NaN: it is none."""
+    until = _http_date(moment)
+    if until is None:
+        return math.nan
+    return until - (_http_date(now) or time.time())
+
+
+def _http_date(value: Any) -> float | None:
+    try:
+        return parsedate_to_datetime(value).timestamp()
+    except (TypeError, ValueError, AttributeError, OverflowError):
+        return None

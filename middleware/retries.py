@@ -15,7 +15,7 @@ from jobs.backoff import Backoff, BackoffType
 from jobs.error_lists import ErrorLists
 from jobs.errors import HoldJob, InvalidPayload, JobExpired, PermanentError, RetryAfter, RunEnded
 from jobs.failures import describe
-from jobs.model import Outcome, Verdict
+from jobs.model import Outcome, RestScope, Verdict
 from jobs.rules import RulesOf
 from middleware.codes import DEADLINE, EXHAUSTED, PERMANENT, TOO_LATE, code_of, failed_as
 from middleware.deadlines import DeadlineExceeded, moment_of, store_now
@@ -27,6 +27,8 @@ LONGEST_WAIT_MS = 24 * 3_600_000
 LONGEST_BACKOFF_MS = 10**11
 #: How a run may end that is no failure: the broker settles it as held, cancelled or cut short by a stop.
 NO_FAILURE = (HoldJob, RunEnded, Shutdown)
+#: The option in which the sender of a job says how late it was to start, in milliseconds.
+DELAYED = "retry_for_after"
 #: Said by whoever raises it: nobody is asked whether another attempt might help.
 FINAL = (PermanentError, InvalidPayload, JobExpired, DeadlineExceeded)
 AGAIN = (RetryAfter, dramatiq.errors.Retry)
@@ -36,7 +38,7 @@ class Retries(dramatiq.Middleware):
     """`permanent` are exception types that are not retried, `retryable` such that are, beside our own; where
     neither knows a failure the `lists` do, and what nobody knows is tried again."""
 
-    actor_options = {"retry_when", "throws"}  # noqa: RUF012  as Dramatiq asks for it
+    actor_options = {"retry_when", "throws", DELAYED}  # noqa: RUF012  as Dramatiq asks for it
 
     def __init__(
         self,
@@ -64,11 +66,13 @@ class Retries(dramatiq.Middleware):
     ) -> None:
         if message.options.get("backoff") is not None:
             parse_backoff(message.options["backoff"], self._rules_of(message.queue_name).backoff)
-        if delay:
-            declared = broker.get_actor(message.actor_name).options
-            if time_for := self._retry_for(message.queue_name, message.options, declared):
-                # Counted from when it may start first; only the sender knows that of a delay.
-                message.options["retry_for"] = time_for + delay
+        if delay and self._retry_for(
+            message.queue_name, message.options, broker.get_actor(message.actor_name).options
+        ):
+            # Counted from when it may start first; only the sender knows that of a delay.
+            message.options[DELAYED] = delay
+        elif DELAYED in message.options:
+            del message.options[DELAYED]  # the message was sent before
 
     def after_process_message(
         self,
@@ -90,12 +94,14 @@ class Retries(dramatiq.Middleware):
         declared = broker.get_actor(run.actor_name).options
         if not self._may_help(exception, run, declared):
             failed_as(run, message, _code_of_final(exception))
-        elif run.job.attempt >= run.job.max_attempts:
+        elif run.job.attempt >= run.job.max_attempts and run.pause is None:
             failed_as(run, message, EXHAUSTED)
         else:
-            wait_ms = self._wait(run, exception, declared)
+            wait_ms = self._wait(run, exception, declared) if run.pause is None else run.pause[0]
             if late := self._too_late(run, wait_ms, declared):
                 failed_as(run, message, late)
+            elif run.pause is not None:
+                _rest(run, *run.pause)
             else:
                 self._try_again(run, exception, wait_ms)
 
@@ -135,7 +141,7 @@ class Retries(dramatiq.Middleware):
         time_for = self._retry_for(run.queue_name, run.options, declared)
         if not time_for:
             return ""
-        first = max(run.job.created_at, run.options.get("run_at") or 0)
+        first = max(run.job.created_at + (run.options.get(DELAYED) or 0), run.options.get("run_at") or 0)
         return TOO_LATE if starts > first + time_for else ""
 
     def _retry_for(self, queue: str, given: dict[str, Any], declared: dict[str, Any]) -> int | None:
@@ -150,6 +156,13 @@ class Retries(dramatiq.Middleware):
         run.verdict = verdict
         failure = describe(exception, arguments_of(run))
         run.verdict = verdict._replace(record=failure.to_record(code_of(run, exception)))
+
+
+def _rest(run: Delivery, wait_ms: int, reason: str) -> None:
+    """Until its provider is there again: no attempt is spent, and what needs the same rests with it."""
+    run.verdict = Verdict(
+        run.job.id, run.job.token, Outcome.HELD, delay_ms=wait_ms, rests=RestScope.LANE, reason=reason
+    )
 
 
 def parse_backoff(given: Any, default: Backoff) -> Backoff:

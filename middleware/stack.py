@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import dramatiq
-from dramatiq.middleware import AsyncIO, CurrentMessage, Pipelines
+from dramatiq.middleware import CurrentMessage
 from dramatiq.rate_limits import RateLimiterBackend
 from dramatiq.results import ResultBackend, Results
 
@@ -26,11 +26,13 @@ from middleware.dead_letters import DeadLetters
 from middleware.deadlines import Deadlines
 from middleware.delivery import Delivery
 from middleware.dotted import make_middleware
+from middleware.event_loop import EventLoop
 from middleware.group_callbacks import GroupCallbacks
 from middleware.job_log import JobLogs
 from middleware.limits import Limits
 from middleware.metrics import Metrics
 from middleware.notes import Notes
+from middleware.pipelines import Pipelines
 from middleware.progress import Progress, Write
 from middleware.providers import Providers
 from middleware.releases import Releases
@@ -71,6 +73,7 @@ class Ports:
     # Without one of these its place is left out.
     limits: LimitBook | None = None
     store: Callable[[], JobStore] | None = None  # that counts them
+    threads: Callable[[], tuple[int, int]] = lambda: (0, 0)  # of this process: free ones, and all
     notes: Notes | None = None
     open_tracing: "Callable[[], Tracing] | None" = None
     tallies: Tallies | None = None
@@ -117,14 +120,14 @@ STACK: tuple[Place, ...] = (
         "dead_letters", lambda ports: DeadLetters(ports.rules_of), "after retries gave up, before the audit"
     ),
     Place(
+        "group_callbacks",
+        lambda ports: GroupCallbacks(ports.barriers) if ports.barriers else None,
+        "Dramatiq's completion callbacks of groups; a member counts when all else that follows could be sent",
+    ),
+    Place(
         "pipelines",
         lambda ports: Pipelines(),
         "Dramatiq's; after retries called a job failed. What it sends goes into the verdict of the job",
-    ),
-    Place(
-        "group_callbacks",
-        lambda ports: GroupCallbacks(ports.barriers) if ports.barriers else None,
-        "Dramatiq's completion callbacks of groups; the same place and promise as pipelines",
     ),
     Place(
         "callbacks",
@@ -158,7 +161,9 @@ STACK: tuple[Place, ...] = (
     ),
     Place(
         "limits",
-        lambda ports: Limits(ports.limits, ports.store) if ports.limits and ports.store else None,
+        lambda ports: (
+            Limits(ports.limits, ports.store, ports.threads) if ports.limits and ports.store else None
+        ),
         "asked last of all that may keep a job from running, so that nothing is taken in vain",
     ),
     Place(
@@ -171,7 +176,7 @@ STACK: tuple[Place, ...] = (
         lambda ports: TimeLimits(ports.rules_of, ports.overruns, ports.stuck_s),
         "the clock starts when the checks are through",
     ),
-    Place("async_io", lambda ports: AsyncIO(), "Dramatiq's; runs actors that are `async def`"),
+    Place("async_io", lambda ports: EventLoop(), "Dramatiq's; runs actors that are `async def`"),
     Place("current_message", lambda ports: CurrentMessage(), "Dramatiq's; for code that asks what runs here"),
     Place("results", lambda ports: _results(ports), "Dramatiq's; for message.get_result()"),
     Place(

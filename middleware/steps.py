@@ -24,6 +24,8 @@ from middleware.current import running
 from middleware.delivery import Delivery
 from middleware.notes import Notes
 from middleware.outcomes_of_steps import Converter, converter_of
+from middleware.steps_under_way import StepsUnderWay
+from middleware.steps_without_job import Watch
 
 R = TypeVar("R")
 LONGEST_NAME = 200
@@ -41,22 +43,25 @@ def step(name: str, fn: Callable[..., R], *args: Any, **kwargs: Any) -> R:
 
     Where `fn` is `async def`, so is this: `await step(…)`. The outcome is what JSON makes of it, given the
     type of `fn`'s return annotation again if it has one; that in the first run too, so that no run differs. A
-    step that raises stores nothing and runs again with the next attempt. Outside a job `fn` is just called.
+    step that raises stores nothing and runs again with the next attempt. Outside a job it is a plain call.
 
-    Raises StepError (not retried) for a name that this run had before or an outcome that is too large, and
-    InvalidPayload for one without a JSON form; JobCancelled when the job shall end; LeaseLost when another
-    process has it: let it end the run then.
+    Raises StepError (not retried) for a name that this run had before, an outcome that is too large, a plain
+    `fn` on the event loop, which it would hold up, and in a thread that does not know the job beside it;
+    InvalidPayload for an outcome without a JSON form; JobCancelled when the job shall end; LeaseLost when
+    another process has it: let it end the run then.
     """
-    run = _run_of_steps()
+    run = _run_of_steps(name)
     if iscoroutinefunction(fn):
         return cast(R, _step_async(run, name, fn, args, kwargs))
     if run is None:
         return fn(*args, **kwargs)
+    _check_thread("step", name)
     convert = converter_of(fn)
-    kept = run.begin(name, OUTCOME)
-    if kept is not None:
-        return cast(R, convert(name, kept[1]))
-    return cast(R, run.finish(name, OUTCOME, fn(*args, **kwargs), convert))
+    with run.under_way.in_this_thread():
+        kept = run.begin(name, OUTCOME)
+        if kept is not None:
+            return cast(R, convert(name, kept[1]))
+        return cast(R, run.finish(name, OUTCOME, fn(*args, **kwargs), convert))
 
 
 @overload
@@ -76,23 +81,25 @@ def effect(name: str, intent: Any, do: Callable[[Any], Any], probe: Callable[[An
     and then does it. All runs get the intent of the first one. `do` and `probe` are both plain, or both
     `async def`; then so is this. It stays done also in a replay from the start. Raises what `step` does.
     """
-    run = _run_of_steps()
+    run = _run_of_steps(name)
     if iscoroutinefunction(do) or iscoroutinefunction(probe):
         if not (iscoroutinefunction(do) and iscoroutinefunction(probe)):
             raise StepError(f"effect {name!r}: do and probe must both be `async def`, or both plain.")
         return _effect_async(run, name, intent, do, probe)
     if run is None:
         return do(intent)
+    _check_thread("effect", name)
     convert = converter_of(do)
-    kind, value = run.begin(name, EFFECT) or (None, None)
-    if kind == EFFECT:
-        return convert(name, value)
-    found: Any = None
-    if kind == INTENT:
-        found = probe(value)
-    else:
-        value = run.save(name, INTENT, intent)
-    return run.finish(name, EFFECT, do(value) if found is None else found, convert)
+    with run.under_way.in_this_thread():
+        kind, value = run.begin(name, EFFECT) or (None, None)
+        if kind == EFFECT:
+            return convert(name, value)
+        found: Any = None
+        if kind == INTENT:
+            found = probe(value)
+        else:
+            value = run.save(name, INTENT, intent)
+        return run.finish(name, EFFECT, do(value) if found is None else found, convert)
 
 
 async def _step_async(
@@ -104,12 +111,16 @@ async def _step_async(
 ) -> Any:
     if run is None:
         return await fn(*args, **kwargs)
-    convert = converter_of(fn)
-    kept = await asyncio.to_thread(run.begin, name, OUTCOME)
-    if kept is not None:
-        return convert(name, kept[1])
-    outcome = await fn(*args, **kwargs)
-    return await asyncio.to_thread(run.finish, name, OUTCOME, outcome, convert)
+    convert, under_way = converter_of(fn), run.under_way
+    under_way.begin()
+    try:
+        kept = await under_way.in_thread(run.begin, name, OUTCOME)
+        if kept is not None:
+            return convert(name, kept[1])
+        outcome = await fn(*args, **kwargs)
+        return await under_way.in_thread(run.finish, name, OUTCOME, outcome, convert)
+    finally:
+        under_way.end()
 
 
 async def _effect_async(
@@ -121,17 +132,21 @@ async def _effect_async(
 ) -> Any:
     if run is None:
         return await do(intent)
-    convert = converter_of(do)
-    kind, value = await asyncio.to_thread(run.begin, name, EFFECT) or (None, None)
-    if kind == EFFECT:
-        return convert(name, value)
-    found: Any = None
-    if kind == INTENT:
-        found = await probe(value)
-    else:
-        value = await asyncio.to_thread(run.save, name, INTENT, intent)
-    outcome = await do(value) if found is None else found
-    return await asyncio.to_thread(run.finish, name, EFFECT, outcome, convert)
+    convert, under_way = converter_of(do), run.under_way
+    under_way.begin()
+    try:
+        kind, value = await under_way.in_thread(run.begin, name, EFFECT) or (None, None)
+        if kind == EFFECT:
+            return convert(name, value)
+        found: Any = None
+        if kind == INTENT:
+            found = await probe(value)
+        else:
+            value = await under_way.in_thread(run.save, name, INTENT, intent)
+        outcome = await do(value) if found is None else found
+        return await under_way.in_thread(run.finish, name, EFFECT, outcome, convert)
+    finally:
+        under_way.end()
 
 
 class Steps(dramatiq.Middleware):
@@ -139,10 +154,35 @@ class Steps(dramatiq.Middleware):
 
     def __init__(self, notes: Notes) -> None:
         self.notes = notes
+        self._watch = Watch()
+
+    def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        self._watch.workers += 1
+
+    def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        self._watch.workers -= 1
 
     def before_process_message(self, broker: dramatiq.Broker, message: Any) -> None:
         message.steps = self
         running.set(message)  # also where the place of progress is left out
+        if not self._watch.workers:
+            self._watch.begin()
+
+    def after_process_message(
+        self,
+        broker: dramatiq.Broker,
+        message: Any,
+        *,
+        result: Any = None,
+        exception: BaseException | None = None,
+    ) -> None:
+        if self._watch.runs:
+            self._watch.end()
+        if message.step_run is not None:
+            message.step_run.under_way.wait(message)
+
+    def after_skip_message(self, broker: dramatiq.Broker, message: Any) -> None:
+        self.after_process_message(broker, message)
 
 
 class StepRun:
@@ -151,6 +191,7 @@ class StepRun:
     def __init__(self, job: Delivery, notes: Notes) -> None:
         self._job = job
         self._notes = notes
+        self.under_way = StepsUnderWay()
         self._lock = threading.Lock()  # a coroutine may have several steps at once
         self._used: set[str] = set()
         self._stored: Mapping[str, bytes] | None = None
@@ -236,10 +277,16 @@ class StepRun:
             )
 
 
-def _run_of_steps() -> StepRun | None:
+def _run_of_steps(name: str) -> StepRun | None:
     """The steps of the job that runs here; None outside a job."""
     job = running.get()
     if job is None:
+        if Watch.a_job_may_run():
+            raise StepError(
+                f"{name!r} has no job here, in a process that runs jobs: a thread knows its job when it was "
+                "started with contextvars.copy_context().run, as asyncio.to_thread does. Start it so, or "
+                "call this in the thread of the actor; outside of jobs call the function itself."
+            )
         return None
     if job.steps is None:
         # A plain call would do twice what must not be done twice.
@@ -247,3 +294,15 @@ def _run_of_steps() -> StepRun | None:
     if job.step_run is None:
         job.step_run = StepRun(job, job.steps.notes)
     return cast(StepRun, job.step_run)
+
+
+def _check_thread(what: str, name: str) -> None:
+    """A plain call waits for the store, up to SAVE_FOR_S seconds: not in the thread of an event loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise StepError(
+        f"{what} {name!r} would hold up the event loop and every job on it: give the `async def` function "
+        f"itself and await the {what}, or `await asyncio.to_thread({what}, …)`."
+    )

@@ -18,7 +18,8 @@ BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 6
 FIRST = {outcome: 2 * place for place, outcome in enumerate(Outcome)}
 #: Types of errors that a queue has series for; further ones are OTHER.
 MOST_ERROR_TYPES = 50
-OTHER = "other"
+#: All that are not told apart. No tenant and no type has such a name; `label_of` gives it one for people.
+OTHER = "\0"
 #: Threads that may have ended before what they counted is taken over.
 FOLD_AT = 64
 
@@ -165,6 +166,14 @@ class Gauges:
     labels: tuple[str, ...] = ()
     rows: tuple[tuple[tuple[str, ...], float], ...] = ()
     counter: bool = False  # it only grows
+
+
+def label_of(name: str) -> str:
+    """A tenant or type as a label: `other` are those that are not told apart. One that is really named so is
+    `=other`, and one named `=other` is `==other`."""
+    if name == OTHER:
+        return "other"
+    return f"={name}" if name.endswith("other") and name.lstrip("=") == "other" else name
 
 
 def cumulative(counts: list[int]) -> Iterator[tuple[str, int]]:

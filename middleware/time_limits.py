@@ -73,7 +73,7 @@ class TimeLimits(dramatiq.Middleware):
 
     def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         self._stopped = threading.Event()
-        self._watch = Watch(self._ends, self._stopped, self._overruns, self._stuck_s)
+        self._watch = Watch(self._ends, self._stopped, self._overruns, self._stuck_s, self._watch)
         self._watch.start()
 
     def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
@@ -103,7 +103,11 @@ class TimeLimits(dramatiq.Middleware):
 
 
 class Watch(threading.Thread):
-    """Looks a few times a second whose time is over. `ends` has the runs by their thread."""
+    """Looks a few times a second whose time is over. `ends` has the runs by their thread.
+
+    It ends when it is stopped and nothing runs any more: a program with a Worker of its own goes on after a
+    stop, and so do jobs that have not ended. The watch of the next Worker takes over from the one `before`.
+    """
 
     def __init__(
         self,
@@ -111,6 +115,7 @@ class Watch(threading.Thread):
         stopped: threading.Event,
         overruns: Overruns,
         stuck_s: float,
+        before: "Watch | None" = None,
     ) -> None:
         super().__init__(name="callboard-time-limits", daemon=True)
         self.beat = time.monotonic()
@@ -120,9 +125,21 @@ class Watch(threading.Thread):
         self._stuck_s = stuck_s
         self._told: dict[int, Delivery] = {}  # the last one of each thread
         self._given_up: dict[int, Delivery] = {}
+        self._relieved = threading.Event()
+        if before is not None:
+            before.relieve()
+            self._told, self._given_up = before._told, before._given_up
+
+    def relieve(self) -> None:
+        """Another watch looks from now on."""
+        self._relieved.set()
+        if self.is_alive():
+            self.join()
 
     def run(self) -> None:
-        while not self._stopped.wait(LOOK_EVERY_S):
+        while self._ends or not self._stopped.is_set():
+            if self._relieved.wait(LOOK_EVERY_S):
+                return
             self.beat = now = time.monotonic()
             self._look(now)
 

@@ -34,6 +34,8 @@ from control.service.queue_actions import QueueActions
 from control.service.queues import QueueService
 from control.service.replay import Replay
 from control.service.rules import RuleActions
+from control.service.schedule_actions import ScheduleActions
+from control.service.schedules import Schedules
 from control.service.views import (
     JobView,
     ProgressView,
@@ -81,6 +83,8 @@ __all__ = [
     "Retried",
     "RuleActions",
     "RulesView",
+    "ScheduleActions",
+    "Schedules",
     "WhyView",
     "WorkerDetail",
     "WorkerService",

@@ -193,18 +193,6 @@ class Cleaning(View):
         return Cleaning(executions=self.executions, actions=self.actions + removed)
 
 
-def clean_audit(app: "App") -> int:
-    """The daily maintenance: remove rows that are older than the settings keep them; how many went.
-
-    For the schedule `maintenance-logs`. Raises DatabaseUnavailable and DatabaseOutdated; what was removed
-    until then stays removed, and the next run goes on.
-    """
-    removed = 0
-    for done in AuditReports(app, "schedule").clean_all():
-        removed = done.rows
-    return removed
-
-
 def _performance(
     one: "QueueFigures", minutes: float, wait: "Percentiles | None", run: "Percentiles | None"
 ) -> QueuePerformance:

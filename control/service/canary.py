@@ -1,4 +1,7 @@
-"""A replay that tries one job first, then ten, then the others, and stops when the failure comes back.
+"""A replay that tries one job first, then ten, then the others, and stops when nothing was mended.
+
+It stops at any job that fails by the cause it had before; among the first eleven also at one that fails by
+another, for a mend that breaks something else is none; and among the others when more have failed than not.
 
 A run is driven by whoever asks for it: each step starts some jobs, or looks at those that were started, and
 gives a token with which the next step goes on. The token is all that a run consists of, so it outlives the
@@ -9,7 +12,7 @@ import base64
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import orjson
 
@@ -89,6 +92,13 @@ class State:
         return state
 
 
+class Failed(NamedTuple):
+    """The jobs of one look that have failed: by the cause they had before, and by another."""
+
+    as_before: list[str]
+    otherwise: list[str]
+
+
 class Canary:
     """All raise UnknownQueue, InvalidPayload, StoreUnavailable, and DatabaseUnavailable before anything is
     touched. `by` is who does it."""
@@ -98,26 +108,28 @@ class Canary:
         self._by = by
         self._replay = Replay(app, by)
 
-    def step(self, wanted: DeadLetterFilter, edit: Edit = NO_EDIT, run: str | None = None) -> CanaryView:
+    def step(
+        self, wanted: DeadLetterFilter, edit: Edit = NO_EDIT, run: str | None = None, *, go_on: bool = False
+    ) -> CanaryView:
         """Begin a run by counting what fits, or go on with it: look at what was started, and start the next
-        jobs when all is well.
+        jobs when all is well. With `go_on` failures by another cause than before are only counted.
 
         In the first stages the next begins when all watched jobs have ended; in the last a chunk is started
         whenever there is room for one among those that are under way.
         """
         state = State.read(run) if run else self._counted(wanted)
-        state, returned, running = self._look(state)
-        if returned:
-            return _view(state, "stopped", returned, len(running))
+        state, failed, running = self._look(state)
+        if failed.as_before or (not go_on and _too_many(state, failed)):
+            return _view(replace(state, watched=running), "stopped", failed)
         most = 0 if state.stage < LAST or state.over else UNDER_WAY - SIZES[LAST]
         if len(running) > most:
-            return _view(replace(state, watched=running), "waiting", [], len(running))
+            return _view(replace(state, watched=running), "waiting", failed)
         state = self._promoted(replace(state, watched=running))
         if state.over:
-            return _view(state, "done", [], 0)
-        state, refused = self._start(wanted, edit, state)
+            return _view(state, "done", failed)
+        state, refused = self._start(wanted, edit, state, go_on)
         ended = state.over and not state.watched
-        return _view(state, "done" if ended else "waiting", [], len(state.watched), refused)
+        return _view(state, "done" if ended else "waiting", failed, refused)
 
     def _counted(self, wanted: DeadLetterFilter) -> State:
         total = newest = 0
@@ -126,26 +138,26 @@ class Canary:
             newest = max((newest, *(job.finished_at or 0 for job in page.jobs)))
         return State(total=total, newest=newest)
 
-    def _look(self, state: State) -> tuple[State, list[str], dict[str, str]]:
-        """The state with what has ended counted, the jobs that failed as before, and those that still run."""
-        returned, running, completed, otherwise = list[str](), dict[str, str](), 0, 0
+    def _look(self, state: State) -> tuple[State, Failed, dict[str, str]]:
+        """The state with what has ended counted, the jobs that have failed, and those that still run."""
+        failed, running, completed = Failed([], []), dict[str, str](), 0
         for job_id, before in state.watched.items():
             job = self._app.store.get(job_id)
             failed_by = None if job is None else _failure_of(job)
             if failed_by == before:
-                returned.append(job_id)
+                failed.as_before.append(job_id)
             elif job is None or job.state in _ENDED:
                 completed += 1  # one that has left the store was completed and removed itself
             elif job.state is JobState.FAILED:
-                otherwise += 1
+                failed.otherwise.append(job_id)
             else:
                 running[job_id] = before
         counted = replace(
             state,
             completed=state.completed + completed,
-            failed_otherwise=state.failed_otherwise + otherwise,
+            failed_otherwise=state.failed_otherwise + len(failed.otherwise),
         )
-        return counted, returned, running
+        return counted, failed, running
 
     def _promoted(self, state: State) -> State:
         """The next stage, when all of this one has been started and has ended well."""
@@ -153,10 +165,14 @@ class Canary:
             return replace(state, left=SIZES[state.stage]) if state.stage == LAST else state
         return replace(state, stage=state.stage + 1, left=SIZES[state.stage + 1])
 
-    def _start(self, wanted: DeadLetterFilter, edit: Edit, state: State) -> tuple[State, Counter[str]]:
+    def _start(
+        self, wanted: DeadLetterFilter, edit: Edit, state: State, go_on: bool
+    ) -> tuple[State, Counter[str]]:
         match = Match.of(self._app, wanted, state.newest)
         refused, watched, tried, count = Counter[str](), dict(state.watched), set[str](), 0
         told: dict[str, Any] = {**facts_of(wanted, edit), "stage": state.stage}
+        if go_on:
+            told["go_on"] = True
         cursor: Cursor | None = Cursor(state.queue, state.after, state.newest)
         with acting(
             self._app, self._by, ACTION, target=wanted.queue, tenant=wanted.tenant_id, parameters=told
@@ -197,32 +213,49 @@ def _failure_of(job: Job) -> str | None:
     return fingerprint_of(error_of(job))
 
 
+def _too_many(state: State, failed: Failed) -> bool:
+    """Whether the failures by another cause end the run: one of the first stages does, later the most."""
+    return bool(failed.otherwise) and (state.stage < LAST or state.failed_otherwise > state.completed)
+
+
 def _view(
     state: State,
     word: Literal["waiting", "stopped", "done"],
-    returned: list[str],
-    running: int,
+    failed: Failed,
     refused: Counter[str] | None = None,
 ) -> CanaryView:
-    if word == "stopped":
-        message = f"{len(returned)} of {state.started:,} jobs failed as before; the others stay as they are"
-    elif word == "done":
-        message = f"{state.started:,} jobs run again, and none that was watched failed as before"
-    else:
-        message = f"{state.started:,} jobs run again; {running} of them are watched"
-    if refused:
-        message += "; not all could be changed: " + "; ".join(
-            f"{count:,}: {reason}" for reason, count in refused.most_common(3)
-        )
     return CanaryView(
         state=word,
         stage=state.stage,
         total=state.total,
         started=state.started,
-        running=running,
+        running=len(state.watched),
         completed=state.completed,
         failed_otherwise=state.failed_otherwise,
-        returned=returned,
-        message=message,
+        returned=failed.as_before,
+        otherwise=failed.otherwise,
+        message=_message(state, word, failed, refused),
         next=state.write() if word == "waiting" else None,
     )
+
+
+def _message(state: State, word: str, failed: Failed, refused: Counter[str] | None) -> str:
+    if word == "stopped" and failed.as_before:
+        message = f"{len(failed.as_before)} of {state.started:,} jobs failed as before; "
+        message += "the others stay as they are"
+    elif word == "stopped":
+        message = (
+            f"{state.failed_otherwise:,} of {state.started:,} jobs failed by another cause than before; "
+        )
+        message += "the others stay as they are"
+    elif word == "done":
+        message = f"{state.started:,} jobs run again, and none that was watched failed as before"
+        if state.failed_otherwise:
+            message += f", but {state.failed_otherwise:,} failed by another cause"
+    else:
+        message = f"{state.started:,} jobs run again; {len(state.watched)} of them are watched"
+    if refused:
+        message += "; not all could be changed: " + "; ".join(
+            f"{count:,}: {reason}" for reason, count in refused.most_common(3)
+        )
+    return message

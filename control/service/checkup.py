@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from control.service.checks import audit, keys, machine, servers, telemetry
+from control.service.checks import audit, keys, machine, schedules, servers, telemetry
 from control.service.checks.finding import Finding, ok, problem
 from settings import Settings, SettingsError, load_settings
 
@@ -35,6 +35,7 @@ def examine() -> Iterator[Finding]:
     yield from servers.stray_queues(app)
     yield servers.database(app)
     yield from servers.changed_rules(app)
+    yield from schedules.schedules(app)
     if (behind := audit.lag(app)) is not None:
         yield behind
 

@@ -10,6 +10,7 @@ import orjson
 
 from broker.codec import UndecodablePayload
 from broker.json_form import json_form
+from control.service.edited_names import check_names_stay
 from control.service.names import python_names, value_of
 from jobs.blobs import OPTION as BLOB
 from jobs.errors import InvalidPayload, PayloadTooLarge
@@ -51,7 +52,7 @@ class Edit:
                 raise InvalidPayload(
                     "its arguments are in the blob store and cannot be edited; send a new job"
                 )
-            args, kwargs = (), self._arguments(app, message)
+            args, kwargs = (), self._arguments(app, job, message)
             if "stamp" in options:
                 options["stamp"] = _stamp(app, job.actor)
         parts = [args, kwargs, options, message.message_timestamp]
@@ -67,7 +68,7 @@ class Edit:
         except UndecodablePayload as error:
             raise InvalidPayload(str(error)) from None
 
-    def _arguments(self, app: "App", message: "dramatiq.Message[Any]") -> dict[str, Any]:
+    def _arguments(self, app: "App", job: Job, message: "dramatiq.Message[Any]") -> dict[str, Any]:
         contract, schema = app.contract(message.actor_name), app.schema(message.actor_name)
         given = _by_name(app, message)
         changed: dict[str, Any] = _merged(given, python_names(schema, self.patch))
@@ -75,6 +76,7 @@ class Edit:
             ((name, _),) = python_names(schema, {word: None}).items()
             changed[name] = value_of(text, schema.get("properties", {}).get(name, {}))
         contract.check((), changed)
+        check_names_stay(app, job, message, given, changed)
         return changed
 
 

@@ -26,7 +26,7 @@ class EffectiveRules:
         self._app = app
 
     def of_queue(self, queue: str) -> RulesView:
-        """The rules of a queue over all workers."""
+        """The rules of a queue: over all workers, and of each worker process."""
         name = one_queue(self._app, queue)
         rules = self._app.rules_of(name)
         defaults = {
@@ -36,6 +36,10 @@ class EffectiveRules:
             "rate": rules.rate,
             "lane_cap": rules.lane_concurrency,
             "lane_rate": rules.lane_rate,
+            "gate_cap": rules.gate_concurrency,
+            "gate_rate": rules.gate_rate,
+            "concurrency": rules.concurrency,
+            "worker_rate": rules.worker_rate,
         }
         return RulesView(queue=name, share=rules.share or None, rules=self._rules(Scope(name), defaults))
 

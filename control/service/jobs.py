@@ -9,13 +9,14 @@ import dramatiq
 
 from broker.sent import SentMessage
 from control.service.job_logs import attempt_logs
+from control.service.job_steps import steps_view
 from control.service.limit_actions import reasons_of_providers
 from control.service.names import find_actor, find_queues, letter_queues, python_names
 from control.service.new_job import JobOptions, NewJobRequest, UniqueOption
 from control.service.operator_views import WhyView
 from control.service.reading import job_view, progress_view
 from control.service.standing import why_view
-from control.service.views import AttemptLogView, JobView, LogLineView, ProgressView
+from control.service.views import AttemptLogView, JobView, LogLineView, ProgressView, StepsView
 from jobs.errors import InvalidPayload, JobNotFound
 from jobs.ids import check_stored_id
 from jobs.model import DEFAULT_ATTEMPTS, DEFAULT_PRIORITY, Job
@@ -74,6 +75,10 @@ class JobService:
     def logs(self, job_id: str) -> Sequence[AttemptLogView]:
         """What a job has logged, attempt by attempt. Raises JobNotFound."""
         return attempt_logs(self._app, self._stored(job_id))
+
+    def steps(self, job_id: str) -> StepsView:
+        """What a job keeps of its steps and effects. Raises JobNotFound and StoreUnavailable."""
+        return steps_view(self._app, self._stored(job_id))
 
     def follow_logs(
         self, job_id: str, pause: Callable[[float], None] = time.sleep, every: float = LOOK_EVERY

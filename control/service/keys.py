@@ -11,9 +11,8 @@ from pydantic import BaseModel
 from broker.codec import UndecodablePayload
 from control.service.errors import NotConfirmed, NotPossible
 from control.service.journal import acting, record
-from jobs.errors import CallboardError, KeyMissing
+from jobs.errors import CallboardError, KeyMissing, KeyShredded
 from jobs.model import Job
-from jobs.states import JobState
 from middleware.sealing.envelope import head_of
 from middleware.sealing.keyring import USED_AFTER_S
 from middleware.sealing.ring_file import make_ring, with_new_key, without_key, write_ring
@@ -23,16 +22,8 @@ if TYPE_CHECKING:
 
     from actors.composition import App
     from middleware.sealing import FleetSeal, Keyring
+    from middleware.sealing.ring_file import Ring
 
-#: States whose payloads are sealed anew. A job that runs is settled soon, and met then.
-STATES = (
-    JobState.WAITING,
-    JobState.DELAYED,
-    JobState.FAILED,
-    JobState.CANCELLED,
-    JobState.COMPLETED,
-    JobState.ACTIVE,
-)
 PAGE = 200
 
 
@@ -112,13 +103,14 @@ class KeyActions:
                 yield chunk
 
     def retire(self, number: int) -> None:
-        """Give up a version that nothing needs. Raises NotPossible while something does."""
+        """Give up a version that nothing needs. Raises NotPossible while something does, or may soon."""
         file = self._file(f"take {number} away from")
         ring = self._ring.ring()
         if number not in ring.keys:
             raise NotPossible(f"There is no key {number}; `callboard keys list` shows those that there are.")
         if number in (ring.closing(time.time()), ring.following):
             raise NotPossible(f"Key {number} is in use; rotate first.")
+        self._wait_for_the_last(ring)
         needed = self._needed().get(number, 0)
         if needed:
             raise NotPossible(
@@ -152,18 +144,38 @@ class KeyActions:
 
     def _reseal(self, page: list[Job], current: int) -> Resealed:
         done = unreadable = 0
-        store, codec = self._app.store, self._app.broker.codec
+        store, codec, keys = self._app.store, self._app.broker.codec, self._ring.ring().keys
         for job in page:
-            if _version(job) == current:
+            version = _version(job)
+            if version == current:
+                continue
+            if version not in keys:
+                unreadable += 1
                 continue
             try:
                 done += store.replace_payload(job.id, job.payload, codec.resealed(job))
-            except (UndecodablePayload, KeyMissing):
+            except KeyShredded:
+                unreadable += 1
+            except UndecodablePayload as error:
+                _look_at_why(error)
                 unreadable += 1  # forged, or shredded: it opens for nobody
         return Resealed(len(page), done, unreadable)
 
+    def _wait_for_the_last(self, ring: "Ring") -> None:
+        """A message may be on its way for as long as workers take it: only then all that there is is in the
+        store."""
+        tolerance = self._app.settings.keys.tolerance / 1000
+        left = ring.following_at + tolerance - time.time() if ring.following is not None else 0.0
+        if left > 0:
+            raise NotPossible(
+                f"Key {ring.following} is in use for less than {tolerance / 60:.0f} min, and messages that were "
+                f"closed before may still arrive; try again in {left / 60:.0f} min."
+            )
+
     def _needed(self) -> dict[int, int]:
-        """How many payloads and tenants' keys need each version. What opens for nobody needs none."""
+        """How many payloads and tenants' keys need each version. What opens for nobody needs none.
+
+        Raises KeyMissing (KeyUnavailable too) when a key that this depends on cannot be asked for."""
         ring, needed = self._ring.ring(), dict[int, int]()
         for number in ring.keys:
             needed[number] = self._seal.tenants.wrapped_with(number)
@@ -178,21 +190,23 @@ class KeyActions:
     def _opens(self, job: Job) -> bool:
         try:
             self._app.broker.codec.opened(job)
-        except UndecodablePayload:
+        except UndecodablePayload as error:
+            _look_at_why(error)
+            if isinstance(error.__cause__, KeyShredded) and not self._seal.tenants.has_been(job.lane):
+                raise KeyMissing(
+                    f"Job {job.id} is encrypted for tenant {job.lane!r}, which has no key in this database: see "
+                    "that DATABASE_URL names the fleet's, or remove the job."
+                ) from None
             return False
         return True
 
     def _pages(self) -> Iterator[list[Job]]:
-        """All jobs, page by page; one that changes its state meanwhile may be met twice or not at all."""
-        app = self._app
-        queues = {*app.broker.get_declared_queues(), *app.settings.queues}
-        for queue in sorted(queues):
-            for state in STATES:
-                after: str | None = ""
-                while after is not None:
-                    page, after = app.store.scan(queue, state, PAGE, after)
-                    if page:
-                        yield page
+        """All jobs of all queues, whoever declares them, page by page; some may be met twice."""
+        after: str | None = ""
+        while after is not None:
+            page, after = self._app.store.scan_all(PAGE, after)
+            if page:
+                yield page
 
     def _file(self, what: str) -> "Path":
         file = self._ring.file
@@ -211,6 +225,13 @@ class KeyActions:
     @property
     def _ring(self) -> "Keyring":
         return self._app.sealing.ring
+
+
+def _look_at_why(error: UndecodablePayload) -> None:
+    """Raise why, unless it opens for nobody: a key that is not there now is no key that is not needed."""
+    why = error.__cause__
+    if isinstance(why, KeyMissing) and not isinstance(why, KeyShredded):
+        raise why
 
 
 def _version(job: Job) -> int:

@@ -71,7 +71,7 @@ class CanaryView(View):
     """How a replay by canary stands."""
 
     state: Literal["waiting", "stopped", "done"] = Field(
-        description="waiting: call again with `next`; stopped: the same failure came back"
+        description="waiting: call again with `next`; stopped: what failed is in `returned` and `otherwise`"
     )
     stage: int = Field(description="0: one job, 1: ten, 2: all the others")
     total: int = Field(description="dead letters that fitted when it began")
@@ -80,6 +80,7 @@ class CanaryView(View):
     completed: int = Field(description="of those that were watched")
     failed_otherwise: int = Field(description="watched ones that failed, but by another cause than before")
     returned: list[str] = Field(description="ids of jobs that failed as before")
+    otherwise: list[str] = Field(description="ids of jobs that failed by another cause since the call before")
     message: str
     next: str | None = Field(description="give it as `run` of the next call; null: it has ended")
 

@@ -1,18 +1,39 @@
 """Limits that count while jobs run, and providers: how they stand, and what operators change. SQL first."""
 
+import base64
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
+
+import orjson
 
 from control.service.journal import acting, record
 from control.service.limit_views import LimitRuleView, LimitsView, LimitView, ProviderView
 from control.service.views import moment
-from jobs.errors import CallboardError, UnknownLimit
-from jobs.limits import Algorithm, By, LimitRule, ProviderState, Terms, changed_terms, check_limit_changes
+from jobs.errors import CallboardError, InvalidPayload, UnknownLimit
+from jobs.limits import (
+    PROVIDER_RATE,
+    RESOURCE_RATE,
+    Algorithm,
+    By,
+    LimitRule,
+    LimitState,
+    ProviderState,
+    Terms,
+    capacity,
+    changed_terms,
+    check_limit_changes,
+)
 
 if TYPE_CHECKING:
     from actors.composition import App
 
-MOST_SHOWN = 1_000
+#: Counters of one page.
+SHOWN, MOST_SHOWN = 100, 1_000
+NOT_A_PLACE = "after: give the 'next' of the answer before, or leave it out"
+_SET_ELSEWHERE = {
+    PROVIDER_RATE: "[providers.{}] rate",
+    RESOURCE_RATE: "[queues.{}] per_resource_rate",
+}
 #: Which limits have numbers of a tenant's own.
 BY_TENANT = (By.TENANT, By.USER, By.RESOURCE)
 
@@ -24,11 +45,20 @@ class LimitService:
         self._app = app
         self._by = by
 
-    def read(self, tenant: str | None = None, name: str | None = None) -> LimitsView:
-        """All limits with their counters that are in use, of one tenant or of all."""
-        rules = self._app.limits.shown() if name is None else [self._rule(name)]
+    def read(
+        self,
+        tenant: str | None = None,
+        name: str | None = None,
+        limit: int = SHOWN,
+        after: str | None = None,
+    ) -> LimitsView:
+        """All limits, with up to `limit` of their counters that are in use, of one tenant or of all; from
+        `after`, the `next` of an answer, on. Raises InvalidPayload for another `after`."""
+        rules = self._shown() if name is None else [self._shown_rule(name)]
         by_name = {rule.name: rule for rule in rules}
-        states = self._app.store.limit_states(rules, tenant, MOST_SHOWN)
+        place = _place_in(after) if after is not None else None
+        states = self._app.store.limit_states(rules, tenant, min(limit, MOST_SHOWN) + 1, place)
+        page, more = states[:limit], len(states) > limit
         changes = self._app.store.limit_changes()
         shown = [_rule_view(rule, None, changes) for rule in rules]
         for rule in rules:
@@ -40,7 +70,7 @@ class LimitService:
         counters = [
             LimitView(
                 limit=one.rule,
-                by=by_name[one.rule].by.value,
+                by=_by(by_name[one.rule]),
                 whose=one.whose,
                 tenant_id=one.tenant or None,
                 algorithm=one.algorithm.value,
@@ -52,9 +82,9 @@ class LimitService:
                 reset_ms=one.reset_ms,
                 waiting=one.waiting,
             )
-            for one in states
+            for one in page
         ]
-        return LimitsView(rules=shown, counters=counters)
+        return LimitsView(rules=shown, counters=counters, next=_place_of(page[-1]) if more else None)
 
     def change(self, name: str, tenant: str | None, changes: Mapping[str, int | None]) -> LimitsView:
         """Change numbers of a limit for all, or for a tenant; None follows the settings again. It holds at
@@ -94,7 +124,7 @@ class LimitService:
 
     def providers(self) -> list[ProviderView]:
         """Those of the settings, and those that an actor names."""
-        return [_provider_view(one) for one in self._app.store.provider_states(self._names())]
+        return self._provider_views(self._names())
 
     def reset(self, name: str) -> ProviderView:
         """Close a provider's breaker and give it its whole rate."""
@@ -105,16 +135,37 @@ class LimitService:
         with acting(self._app, self._by, "provider.reset", target=name):
             self._app.store.reset_provider(name)
         record(self._by, "provider.reset", provider=name)
-        return _provider_view(self._app.store.provider_states([name])[0])
+        return self._provider_views([name])[0]
+
+    def _provider_views(self, names: list[str]) -> list[ProviderView]:
+        rules = {name: self._app.limits.provider(name).rate_rule for name in names}
+        rates = [rule for rule in rules.values() if rule is not None]
+        states = {one.rule: one for one in self._app.store.limit_states(rates, limit=len(rates))}
+        return [
+            _provider_view(one, rule := rules[one.name], states.get(rule.name) if rule else None)
+            for one in self._app.store.provider_states(names)
+        ]
 
     def _names(self) -> list[str]:
         actors = self._app.broker.actors.values()
         named = {str(actor.options["provider"]) for actor in actors if actor.options.get("provider")}
         return sorted(named | set(self._app.limits.providers))
 
+    def _shown(self) -> list[LimitRule]:
+        queues = {*self._app.broker.get_declared_queues(), *self._app.settings.queues}
+        return self._app.limits.shown(sorted(queues))
+
+    def _shown_rule(self, name: str) -> LimitRule:
+        return next((rule for rule in self._shown() if rule.name == name), None) or self._rule(name)
+
     def _rule(self, name: str) -> LimitRule:
         rule = self._app.limits.rules.get(name)
         if rule is None:
+            kind, _, whose = name.partition(":")
+            if kind in _SET_ELSEWHERE and any(one.name == name for one in self._shown()):
+                raise UnknownLimit(
+                    f"{name} is changed in the settings: {_SET_ELSEWHERE[kind].format(whose)}."
+                )
             known = ", ".join(sorted(self._app.limits.rules)) or "none; write [limits.NAME] in the settings"
             raise UnknownLimit(f"There is no limit named {name!r}; there is {known}.")
         return rule
@@ -160,7 +211,7 @@ def _rule_view(
     terms: Terms = changed_terms(rule.terms if tenant is None else rule.terms_of(tenant), for_all, own)
     return LimitRuleView(
         limit=rule.name,
-        by=rule.by.value,
+        by=_by(rule),
         algorithm=rule.algorithm.value,
         tenant_id=tenant,
         allowed=terms.limit,
@@ -170,12 +221,37 @@ def _rule_view(
     )
 
 
-def _provider_view(one: ProviderState) -> ProviderView:
+def _by(rule: LimitRule) -> str:
+    return "provider" if rule.name.partition(":")[0] == PROVIDER_RATE else rule.by.value
+
+
+def _place_of(state: LimitState) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps(state.place)).decode().rstrip("=")
+
+
+def _place_in(text: str) -> tuple[str, str, str]:
+    try:
+        rule, whose, tenant = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (ValueError, TypeError):
+        raise InvalidPayload(NOT_A_PLACE) from None
+    if not all(isinstance(part, str) for part in (rule, whose, tenant)):
+        raise InvalidPayload(NOT_A_PLACE)
+    return rule, whose, tenant
+
+
+def _provider_view(one: ProviderState, rule: LimitRule | None, state: LimitState | None) -> ProviderView:
+    most = capacity(rule.algorithm, state.terms if state else rule.terms) if rule else None
     return ProviderView(
         provider=one.name,
         state=one.state,
         open_until=moment(one.open_until) if one.open_until else None,
         failures=one.failures,
         share=one.share,
+        rate=rule.terms.limit if rule else None,
+        per_ms=rule.terms.per_ms if rule else None,
+        allowed=max(1, int(rule.terms.limit * one.share + 1e-9)) if rule else None,
+        used=(state.used if state else 0) if rule else None,
+        left=(state.left if state else most) if rule else None,
+        reset_ms=(state.reset_ms if state else 0) if rule else None,
         waiting=one.waiting,
     )

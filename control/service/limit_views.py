@@ -10,7 +10,7 @@ from control.service.views import View
 class LimitView(View):
     """One counter of a limit."""
 
-    limit: str = Field(description="the rule's name")
+    limit: str = Field(description="the rule's name; provider-rate:NAME, per-resource-rate:QUEUE")
     by: str
     whose: str = Field(description="the tenant, tenant/user, queue or resource it counts for; empty: all")
     tenant_id: str | None
@@ -40,6 +40,7 @@ class LimitRuleView(View):
 class LimitsView(View):
     rules: list[LimitRuleView]
     counters: list[LimitView]
+    next: str | None = Field(None, description="what to give as `after` for the counters that follow")
 
 
 class ProviderView(View):
@@ -50,4 +51,10 @@ class ProviderView(View):
     open_until: datetime | None
     failures: int = Field(description="in the window, while it is closed")
     share: float = Field(description="the part of its rate that is allowed since the last overload")
+    rate: int | None = Field(description="as configured, a `perMs`; null: it has none")
+    per_ms: int | None
+    allowed: int | None = Field(description="what of its rate is allowed now")
+    used: int | None
+    left: int | None
+    reset_ms: int | None = Field(description="when all of it is free again")
     waiting: int

@@ -1,6 +1,5 @@
 """Cached results are forgotten, and blobs whose job is gone are removed."""
 
-import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from broker.result_cache import prefix_of
 from control.service.journal import acting, record
 from control.service.requests import CHUNK, Strict, Tenant
 from control.service.views import View
-from jobs.blobs import Swept, sweep
+from jobs.blobs import Swept
 from jobs.errors import UnknownActor
 
 if TYPE_CHECKING:
@@ -53,14 +52,6 @@ class CacheActions:
         return Cleared(actor=request.actor, cleared=cleared)
 
 
-def sweep_blobs(app: "App") -> Iterator[Swept]:
-    """Remove blobs whose job is gone, chunk by chunk: a part of the daily maintenance. Raises the errors of
-    the blob store, and StoreUnavailable: while the job store cannot be asked nothing is removed."""
-    store, young_ms = app.store, app.settings.blobs.young_ms
-    now_ms = time.time_ns() // 1_000_000
-    return sweep(app.blobs(), lambda job_id: store.get(job_id) is not None, now_ms, young_ms)
-
-
 class BlobActions:
     """`by` is who does it."""
 
@@ -69,7 +60,9 @@ class BlobActions:
         self._by = by
 
     def sweep(self) -> Iterator[Swept]:
-        """The same as an operator's act; gives what was done after each chunk."""
+        """Remove blobs whose job is gone, as an operator's act; gives what was done after each chunk."""
+        from actors.upkeep import sweep_blobs
+
         done = Swept()
         with acting(self._app, self._by, "blobs.sweep") as deed:
             try:

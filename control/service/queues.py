@@ -1,7 +1,7 @@
 """Queues: counts of each, and whether they are well."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from control.service.views import QueueHealth, QueueMetrics, QueuesHealth, Store
 from control.service.workers import worker_views
 from jobs.errors import StoreUnavailable
 from jobs.model import LaneStats, QueueStats, WorkerInfo
+from jobs.rules import numbers_of
 
 if TYPE_CHECKING:
     from actors.composition import App
@@ -32,13 +33,14 @@ class QueueService:
         """
         queues = operated_queues(self._app, name)
         store = self._app.store
-        return self._metrics(_sum(name, store.stats(queues)), queues, store.workers())
+        at_once = self._at_once(queues)
+        return self._metrics(_sum(name, store.stats(queues)), queues, store.workers(), at_once)
 
     def all_metrics(self) -> list[QueueMetrics]:
         """Counts of every queue of this installation. Raises StoreUnavailable."""
         store, queues = self._app.store, declared_queues(self._app)
-        workers = store.workers()
-        return [self._metrics(one, [one.queue], workers) for one in store.stats(queues)]
+        workers, at_once = store.workers(), self._at_once(queues)
+        return [self._metrics(one, [one.queue], workers, at_once) for one in store.stats(queues)]
 
     def lanes(self, name: str, tenants: Sequence[str] | None = None, limit: int = 100) -> list[LaneView]:
         """Counts of these tenants' lanes in one queue.
@@ -78,7 +80,11 @@ class QueueService:
         )
 
     def _metrics(
-        self, stats: QueueStats, queues: Sequence[str], workers: Sequence[WorkerInfo]
+        self,
+        stats: QueueStats,
+        queues: Sequence[str],
+        workers: Sequence[WorkerInfo],
+        at_once: Mapping[str, int],
     ) -> QueueMetrics:
         counts = {
             field.name: getattr(stats, field.name)
@@ -89,15 +95,22 @@ class QueueService:
             **counts,
             total=stats.waiting + stats.active + stats.delayed + stats.blocked,
             worker_count=sum(not set(queues).isdisjoint(worker.queues) for worker in workers),
-            available=max(0, self._capacity(queues, workers) - stats.active),
+            available=max(0, self._capacity(queues, workers, at_once) - stats.active),
         )
 
-    def _capacity(self, queues: Sequence[str], workers: Sequence[WorkerInfo]) -> int:
+    def _at_once(self, queues: Sequence[str]) -> dict[str, int]:
+        """How many jobs of each queue one worker process may run at once, as it holds now."""
+        adjusted = self._app.store.process_rules(queues)
+        return {queue: numbers_of(self._app.rules_of(queue), adjusted.get(queue, {}))[0] for queue in queues}
+
+    def _capacity(
+        self, queues: Sequence[str], workers: Sequence[WorkerInfo], at_once: Mapping[str, int]
+    ) -> int:
         """Jobs of these queues that the living workers could run at once, by threads and policies."""
         policies = {queue: self._app.settings.policy(queue) for queue in queues}
         capacity = 0
         for worker in workers:
-            served = [policies[queue].concurrency for queue in queues if queue in worker.queues]
+            served = [at_once[queue] for queue in queues if queue in worker.queues]
             capacity += min(worker.threads, sum(served))
         caps = [policy.effective_global_concurrency for policy in policies.values()]
         whole = [cap for cap in caps if cap is not None]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import dramatiq
 import orjson
 
-from broker.codec import UndecodablePayload
+from broker.codec import UndecodablePayload, is_secret
 from control.service.views import BackoffView, JobOptionsView, JobView, MilestoneView, ProgressView, moment
 from jobs.model import Job
 from jobs.states import JobState
@@ -33,7 +33,7 @@ def job_view(app: "App", job: Job, sent: dramatiq.Message[Any] | None = None) ->
         queue=job.queue,
         name=job.actor,
         state=job.state,
-        data=_arguments(app, message) if message else None,
+        data=_arguments(app, job, message) if message else None,
         opts=_options(app, job, message),
         progress=progress_view(job).percent,
         attempts_made=job.attempts,
@@ -91,11 +91,12 @@ def _message(app: "App", job: Job) -> dramatiq.Message[Any] | None:
         return None  # the job's own failure says more when a worker meets it
 
 
-def _arguments(app: "App", message: dramatiq.Message[Any]) -> dict[str, Any]:
+def _arguments(app: "App", job: Job, message: dramatiq.Message[Any]) -> dict[str, Any]:
     """All arguments by name, those that were sent by position too; what is marked private is not shown."""
     given = _by_name(app, message)
     if message.actor_name not in app.broker.actors:
-        return given
+        # Of an actor that this process does not know nobody can tell which of them are.
+        return dict.fromkeys(given, PRIVATE) if is_secret(job) else given
     private = app.contract(message.actor_name).private
     if private and "args" in given:
         return dict.fromkeys(

@@ -64,6 +64,9 @@ RateText = Annotated[
     ),
     AfterValidator(_a_rate),
 ]
+Concurrency = Annotated[
+    int, Field(ge=1, le=LARGEST_CAP, description="jobs at once in each worker process, up to its threads")
+]
 Priority = Annotated[int, Field(ge=FIRST_PRIORITY, le=LAST_PRIORITY, description="1 (first) to 10")]
 
 
@@ -136,6 +139,10 @@ class QueueChanges(Changes):
     rate: RateText | None = None
     lane_cap: Cap | None = Field(None, description="jobs of one tenant at once; 0: no cap")
     lane_rate: RateText | None = Field(None, description='starts of one tenant, such as "5/s"')
+    gate_cap: Cap | None = Field(None, description="jobs of one gate of a tenant at once; 0: no cap")
+    gate_rate: RateText | None = Field(None, description="starts of one gate of a tenant")
+    concurrency: Concurrency | None = None
+    worker_rate: RateText | None = Field(None, description="starts in each worker process")
 
 
 class LaneChanges(Changes):
@@ -230,6 +237,9 @@ class CanaryRequest(Changed):
     """One step of a replay by canary: `next` of its answer is the next call's `run`, with the same filter."""
 
     run: str | None = Field(None, max_length=100_000, description="`next` of the answer before; null: begin")
+    go_on: bool = Field(
+        False, description="do not stop at failures by another cause than before, only count them"
+    )
 
 
 class DiscardRequest(RetryRequest):

@@ -68,6 +68,26 @@ class AttemptLogView(View):
     lines: list[LogLineView]
 
 
+class StepView(View):
+    """What a job keeps of one of its steps or effects. Of a private job no value is shown."""
+
+    name: str
+    kind: Literal["step", "effect"] | None = Field(description="null: it cannot be read here, see `note`")
+    finished: bool | None = Field(description="false: an effect of which only the intent is known")
+    size: int = Field(description="bytes in the store")
+    outcome: Any = Field(None, description='what a later run gets; "[private]" where the job is private')
+    intent: Any = Field(None, description="of an effect that is not finished: what it is probed with")
+    note: str | None = None
+
+
+class StepsView(View):
+    """In the order in which they were stored first."""
+
+    id: str
+    state: JobState
+    steps: list[StepView]
+
+
 class JobView(View):
     """A job with its state and times."""
 

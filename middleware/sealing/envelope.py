@@ -9,6 +9,7 @@ concatenation alone. A text whose key lasts as long as its tenant's (a note) has
 """
 
 import os
+import struct
 from hmac import compare_digest
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,6 +27,7 @@ SIGNED_HEAD, ENCRYPTED_HEAD = 9, 13
 MOST_BOUND = 4_096
 
 _bound: dict[tuple[str, ...], bytes] = {}
+_HEAD = struct.Struct(">BHHII")  # the time in two parts
 
 
 class Head(NamedTuple):
@@ -40,11 +42,12 @@ class Head(NamedTuple):
 def head_of(sealed: bytes) -> Head:
     """Raises ForgedMessage for what is no envelope."""
     size = len(sealed)
-    if size and sealed[0] == SIGNED and size >= SIGNED_HEAD + MAC_BYTES:
-        return Head(SIGNED, int.from_bytes(sealed[1:3], "big"), int.from_bytes(sealed[3:9], "big"), 0)
-    if size and sealed[0] == ENCRYPTED and size >= ENCRYPTED_HEAD + NONCE_BYTES + TAG_BYTES:
-        key, at = int.from_bytes(sealed[1:3], "big"), int.from_bytes(sealed[3:9], "big")
-        return Head(ENCRYPTED, key, at, int.from_bytes(sealed[9:13], "big"))
+    if size >= SIGNED_HEAD + MAC_BYTES:  # an encrypted one is longer
+        kind, key, high, low, tenant_key = _HEAD.unpack_from(sealed)
+        if kind == SIGNED:
+            return Head(SIGNED, key, high << 32 | low, 0)
+        if kind == ENCRYPTED and size >= ENCRYPTED_HEAD + NONCE_BYTES + TAG_BYTES:
+            return Head(ENCRYPTED, key, high << 32 | low, tenant_key)
     raise ForgedMessage("it is neither signed nor encrypted")
 
 
@@ -63,7 +66,7 @@ def check(sealed: bytes, about: About, signer: Signer) -> bytes:
 
 
 def encrypt(plain: bytes, about: About, cipher: "Cipher", key: int, tenant_key: int, sealed_at: int) -> bytes:
-    # Random nonces of 96 bits serve 2^32 texts of one key: see docs/middleware.md on when to rotate.
+    # Random nonces of 96 bits serve 2^32 texts of one key: see docs/sealing.md on when to rotate.
     nonce = os.urandom(NONCE_BYTES)
     head = b"\x02" + key.to_bytes(2, "big") + sealed_at.to_bytes(6, "big") + tenant_key.to_bytes(4, "big")
     return head + nonce + cipher.encrypt(nonce, plain, head + bound(about))
@@ -88,4 +91,7 @@ def bound(about: About) -> bytes:
 
 def _measured(text: str) -> bytes:
     data = text.encode("utf-8", "surrogatepass")
-    return len(data).to_bytes(4, "big") + data
+    return b"%b%b" % (_LENGTH(len(data)), data)
+
+
+_LENGTH = struct.Struct(">I").pack

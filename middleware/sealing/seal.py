@@ -32,12 +32,12 @@ class FleetSeal:
         cipher, number = self.tenants.closing(about.tenant, "payload" if payload else "note", key)
         return encrypt(plain, about, cipher, key, number, at)
 
-    def open(self, sealed: bytes, about: About) -> Opened:
+    def open(self, sealed: bytes, about: About, *, in_a_hurry: bool = False) -> Opened:
         kind, key, sealed_at, number = head_of(sealed)
         if kind == SIGNED:
             return Opened(check(sealed, about, self.ring.signer(key)), sealed_at, False, key)
         purpose = "payload" if key else "note"
-        cipher = self.tenants.opening(about.tenant, purpose, key, number)
+        cipher = self.tenants.opening(about.tenant, purpose, key, number, in_a_hurry=in_a_hurry)
         return Opened(decrypt(sealed, about, cipher), sealed_at, True, key)
 
     def digest(self, text: bytes, tenant: str, purpose: str) -> str:

@@ -5,9 +5,11 @@ Delete it, and nothing of the tenant's that was encrypted can be read again, whe
 
 import os
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from jobs.errors import CallboardError, ForgedMessage, KeyMissing, KeyShredded, KeyUnavailable
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
 
 SECRET_BYTES, NONCE_BYTES = 32, 12
 MOST_CACHED = 5_000
+#: Whoever is in a hurry waits so long for the store, in seconds; the first time longer, because what asks it is
+#: loaded then.
+PATIENCE_S, FIRST_PATIENCE_S = 0.25, 2.0
+#: When that was in vain nobody in a hurry asks again for so long, in seconds, for any tenant.
+AWAY_S = 2.0
 
 
 @dataclass(slots=True)
@@ -48,6 +55,10 @@ class TenantKeys:
         self._cache_s = cache_s
         self._offline_s = offline_s
         self._known: dict[str, _Known] = {}
+        self._turn = threading.Lock()  # of whoever asks for one in a hurry
+        self._patience_s = FIRST_PATIENCE_S
+        self._slow = False  # one that was asked for in a hurry is not here yet
+        self._away_until = 0.0
 
     def closing(self, tenant: str, purpose: str, fleet_key: int) -> "tuple[Cipher, int]":
         """The cipher that encrypts for a tenant, whose first key is made when there is none, and the number
@@ -55,22 +66,27 @@ class TenantKeys:
         known = self._of(tenant, make=True)
         return self._cipher(known, tenant, purpose, fleet_key), known.number
 
-    def opening(self, tenant: str, purpose: str, fleet_key: int, number: int) -> "Cipher":
-        """The cipher that decrypts what was encrypted with this key of a tenant. Raises as `closing` does."""
-        known = self._of(tenant, make=False)
+    def opening(
+        self, tenant: str, purpose: str, fleet_key: int, number: int, *, in_a_hurry: bool = False
+    ) -> "Cipher":
+        """The cipher that decrypts what was encrypted with this key of a tenant. Raises as `closing` does.
+
+        `in_a_hurry` is a thread on which others wait: it does not stand still while the store is slow."""
+        known = self._soon(tenant) if in_a_hurry else self._of(tenant, make=False)
         if known.number != number:
             # It may have been renewed since it was read into memory.
             self.forget(tenant)
-            known = self._of(tenant, make=False)
+            known = self._soon(tenant) if in_a_hurry else self._of(tenant, make=False)
         if known.number != number:
             raise KeyShredded(f"The key that this of tenant {tenant!r} was encrypted with was shredded.")
         return self._cipher(known, tenant, purpose, fleet_key)
 
     def shred(self, tenant: str) -> bool:
         """Make all of a tenant unreadable for ever. Other processes remember its key for `cache_s`."""
-        done = self._stored().shred(tenant)
-        self.forget(tenant)
-        return done
+        try:
+            return self._stored().shred(tenant)
+        finally:
+            self.forget(tenant)
 
     def restore(self, tenant: str) -> bool:
         """Let a tenant whose key was shredded have a new one; what was shredded stays unreadable."""
@@ -93,9 +109,50 @@ class TenantKeys:
         """How many tenants' keys need a version."""
         return self._stored().wrapped_with(fleet_key)
 
+    def has_been(self, tenant: str) -> bool:
+        """Whether a tenant has, or had, a key."""
+        return self._stored().get(tenant) is not None
+
     def forget(self, tenant: str) -> None:
         """Ask for it anew at its next use."""
         self._known.pop(tenant, None)
+
+    def _soon(self, tenant: str) -> _Known:
+        """As `_of`, but a slow store is taken for one that is away."""
+        known, now = self._known.get(tenant), time.monotonic()
+        if known is not None and now < known.until:
+            return known
+        if not self._slow and now >= self._away_until and self._turn.acquire(timeout=self._patience_s):
+            answers: SimpleQueue[_Known | BaseException] = SimpleQueue()
+            asks = threading.Thread(
+                target=self._ask, args=(tenant, answers), name="callboard-keys", daemon=True
+            )
+            asks.start()
+            try:
+                answer = answers.get(timeout=self._patience_s)
+            except Empty:
+                self._slow = True
+                if not answers.empty():  # it came this moment
+                    self._slow = False
+            else:
+                self._patience_s = PATIENCE_S
+                if isinstance(answer, KeyUnavailable):
+                    self._away_until = time.monotonic() + AWAY_S
+                if isinstance(answer, BaseException):
+                    raise answer
+                return answer
+        if known is not None and now < known.read_at + self._offline_s:
+            return known
+        raise KeyUnavailable(f"The key of tenant {tenant!r} cannot be read: its database is slow, or away.")
+
+    def _ask(self, tenant: str, answers: "SimpleQueue[_Known | BaseException]") -> None:
+        try:
+            answers.put(self._of(tenant, make=False))
+        except BaseException as error:  # noqa: BLE001  whoever waits for it raises it
+            answers.put(error)
+        finally:
+            self._slow = False
+            self._turn.release()
 
     def _of(self, tenant: str, *, make: bool) -> _Known:
         known, now = self._known.get(tenant), time.monotonic()

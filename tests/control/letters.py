@@ -19,17 +19,19 @@ from tests.sealed import KEYS
 
 
 class Bank:
-    """What the actor `charge` talks to. `broken` are the customers whom it refuses, None all of them."""
+    """What the actor `charge` talks to. `broken` are the customers whom it refuses, None all of them, and `odd`
+    those for whom it fails in another way."""
 
     def __init__(self) -> None:
         self.broken: set[str] | None = None
+        self.odd: set[str] = set()
         self.otherwise = False
         self.charged: list[tuple[str, int]] = []
 
     def take(self, customer: str, cents: int) -> None:
         if self.broken is None or customer in self.broken:
             raise PermanentError("the bank said no")
-        if self.otherwise:
+        if self.otherwise or customer in self.odd:
             raise ZeroDivisionError
         self.charged.append((customer, cents))
 
@@ -58,6 +60,11 @@ class Board:
     def state(self, job_id: str) -> JobState | None:
         job = self.jobs.store.get(job_id)
         return None if job is None else job.state
+
+    def runs(self, job_id: str) -> int:
+        """How often it was delivered."""
+        job = self.jobs.store.get(job_id)
+        return 0 if job is None else job.deliveries
 
     def states(self, ids: list[str]) -> dict[JobState | None, int]:
         found: dict[JobState | None, int] = {}

@@ -122,6 +122,12 @@ def test_limits_are_changed_and_shown_with_their_source(api, store):
     assert store.adjustments() == {Scope(QUEUE): {"cap": 3, "lane_rate": Rate(5, 1_000), "rate": 0}}
     assert api.get(f"{HERE}/limits").json() == changed.json()
 
+    own = api.patch(f"{HERE}/limits", json={"gateCap": 1, "concurrency": 2, "workerRate": "3/s"}).json()
+    values = {rule["name"]: rule["value"] for rule in own["rules"]}
+    assert (values["gateCap"], values["concurrency"], values["workerRate"]) == (1, 2, "3/s")
+    assert store.process_rules([QUEUE]) == {QUEUE: {"concurrency": 2, "worker_rate": Rate(3, 1_000)}}
+    api.patch(f"{HERE}/limits", json={"gateCap": None, "concurrency": None, "workerRate": None})
+
     api.patch(f"{HERE}/limits", json={"cap": None, "laneRate": None, "rate": None})
     assert store.adjustments() == {}
 
@@ -182,6 +188,7 @@ def test_a_worker_that_is_not_alive_is_404_with_those_that_are(api, store):
     [
         ("PATCH", "/limits", {"cap": -1}, "cap"),
         ("PATCH", "/limits", {"cap": "3"}, "cap"),
+        ("PATCH", "/limits", {"concurrency": 0}, "concurrency"),
         ("PATCH", "/limits", {"rate": "fast"}, "rate"),
         ("PATCH", "/limits", {"priority": 11}, "priority"),
         ("PATCH", "/limits", {"lanecap": 1}, "lanecap"),

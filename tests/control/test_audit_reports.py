@@ -11,7 +11,6 @@ from actors.composition import App
 from broker.redis.connection import RedisAddress
 from broker.redis.topology import Topology
 from control.service import AuditReports
-from control.service.audit_reports import clean_audit
 from control.service.checks.audit import lag as check_lag
 from control.service.errors import NotAllowed
 from control.service.requests import AuditRange
@@ -104,21 +103,6 @@ def test_another_tenant_is_refused_to_it(filled, other):
     for whole in (theirs.clean, theirs.verify, lambda: list(theirs.clean_all())):
         with pytest.raises(NotAllowed):
             whole()
-
-
-def test_the_daily_maintenance_goes_by_the_settings(store, tmp_path):
-    app = small_app(store, tmp_path, audit={"retention": "1ms", "operators_retention": "1h"})
-    migrate(app.engine())
-    fill(app)
-    AuditReports(app, "ada").clean(timedelta(days=90))
-
-    assert clean_audit(app) >= 3
-
-    found = AuditReports(app, "ada").verify()
-    assert [(one.broken, one.chain) for one in found] == [(None, "executions"), (None, "operators")]
-    assert AuditReports(app, "ada").statistics(EVER).total.attempts == 0
-    assert AuditReports(app, "ada").actions()[0].operator == "schedule"
-    app.engine().dispose()
 
 
 def test_a_clean_up_says_when_there_is_more(filled):

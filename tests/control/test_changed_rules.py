@@ -91,6 +91,10 @@ def test_the_limits_say_where_each_comes_from(verbs, effective, ruled):
         "rate": ("7/s", "adjusted", "ada"),
         "laneCap": (None, "settings", None),
         "laneRate": (None, "settings", None),
+        "gateCap": (None, "settings", None),
+        "gateRate": (None, "settings", None),
+        "concurrency": (rules.concurrency, "settings", None),
+        "workerRate": (None, "settings", None),
     }
     assert all((rule.at is not None) == (rule.source == "adjusted") for rule in view.rules)
 
@@ -103,6 +107,26 @@ def test_nought_lifts_a_limit_and_null_follows_the_settings_again(verbs, effecti
 
     assert rules["rate"] == (None, "adjusted", "ada")  # the settings say 10/s
     assert rules["laneCap"] == (None, "settings", None)
+
+
+def test_the_numbers_of_gates_and_of_each_process_are_changed_kept_and_brought_to_a_new_store(
+    verbs, effective, kept, store
+):
+    verbs.change_queue(QUEUE, QueueChanges(gate_cap=2, gate_rate="3/s", concurrency=4, worker_rate="none"))
+
+    rules = shown(effective.of_queue(QUEUE))
+    assert {name: rules[name][0] for name in ("gateCap", "gateRate", "concurrency", "workerRate")} == {
+        "gateCap": 2,
+        "gateRate": "3/s",
+        "concurrency": 4,
+        "workerRate": None,
+    }
+
+    changes = dict(store.adjustments()[Scope(QUEUE)])
+    store.adjust(Scope(QUEUE), dict.fromkeys(changes))  # as a store that lost its data
+    assert kept.restore_if_new() == 4
+    assert store.adjustments() == {Scope(QUEUE): changes}
+    assert store.process_rules([QUEUE]) == {QUEUE: {"concurrency": 4, "worker_rate": 0}}
 
 
 def test_a_tenant_follows_its_queue_until_it_has_a_limit_of_its_own(verbs, effective):

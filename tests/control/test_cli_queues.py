@@ -168,6 +168,15 @@ class TestLimits:
         here("queues", "set", QUEUE, "--cap", "settings", "--rate", "settings", "--lane-rate", "settings")
         assert ready.adjustments() == {}
 
+    def test_those_of_gates_and_of_each_process_are_changed_too(self, here, ready):
+        numbers = ("--gate-cap", "2", "--gate-rate", "none", "--concurrency", "4", "--worker-rate", "5/s")
+        changed = here("queues", "set", QUEUE, *numbers)
+
+        rows = {line.split()[0]: line.split()[1] for line in changed.stdout.splitlines()}
+        assert (rows["gateCap"], rows["gateRate"]) == ("2", "none")
+        assert (rows["concurrency"], rows["workerRate"]) == ("4", "5/s")
+        assert ready.process_rules([QUEUE]) == {QUEUE: {"concurrency": 4, "worker_rate": Rate(5, 1_000)}}
+
     def test_a_tenants_limits_are_changed(self, here, ready):
         shown = here("tenants", "set", "acme", "--queue", QUEUE, "--weight", "2", "--cap", "none").stdout
 
@@ -182,7 +191,12 @@ class TestLimits:
             (("--cap", "many"), "cap: Input should be a valid integer"),
             (("--rate", "fast"), 'rate: must be a rate such as "10/s"'),
             (("--priority", "11"), "priority: Input should be less than or equal to 10"),
-            ((), "give at least one of priority, cap, rate, laneCap, laneRate"),
+            (("--concurrency", "0"), "concurrency: Input should be greater than or equal to 1"),
+            (("--worker-rate", "fast"), 'workerRate: must be a rate such as "10/s"'),
+            (
+                (),
+                "give at least one of priority, cap, rate, laneCap, laneRate, gateCap, gateRate, concurrency",
+            ),
         ],
     )
     def test_what_is_wrong_is_said_in_one_sentence(self, here, ready, arguments, says):

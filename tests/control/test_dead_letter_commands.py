@@ -153,6 +153,37 @@ class TestReplay:
         assert "1 of 20: 0 completed, 1 run" in said.stdout
         assert board.states(ids) == {JobState.COMPLETED: 20}
 
+    @pytest.mark.parametrize(("more", "run"), [((), 1), (("--go-on",), 20)])
+    def test_a_canary_whose_jobs_fail_by_another_cause_is_no_success(
+        self, board: Board, here: Any, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...], run: int
+    ) -> None:
+        ids = board.die(20)
+        board.bank.broken, board.bank.otherwise = set(), True
+        monkeypatch.setattr("control.cli.dead.time.sleep", lambda seconds: board.jobs.run_all())
+        said = here("dead", "replay", "--queue", "charge", "--canary", *more, "--yes")
+        assert said.returncode == 1
+        assert len([job_id for job_id in ids if board.runs(job_id) == 2]) == run
+        told = (
+            "1 of 1 jobs failed by another cause than before"
+            if run == 1
+            else "but 20 failed by another cause"
+        )
+        assert told in said.stdout
+        assert len(said.stderr.split()) == (run == 1), "the job at which it stopped is named"
+
+    def test_the_api_goes_on_past_other_failures_when_told_to(
+        self, board: Board, client: httpx2.Client
+    ) -> None:
+        board.die(2)
+        board.bank.broken, board.bank.otherwise = set(), True
+        body: dict[str, Any] = {"queue": "charge", "goOn": True}
+        body["run"] = client.post("/api/v1/dead-letters/canary", json=body).json()["next"]
+        board.jobs.run_all()
+        second = client.post("/api/v1/dead-letters/canary", json=body).json()
+        assert (second["state"], second["started"], len(second["otherwise"])) == ("waiting", 2, 1)
+        stopped = client.post("/api/v1/dead-letters/canary", json=body | {"goOn": False}).json()
+        assert (stopped["state"], stopped["failedOtherwise"], stopped["returned"]) == ("stopped", 1, [])
+
     def test_the_api_drives_a_canary_by_its_tokens(self, board: Board, client: httpx2.Client) -> None:
         ids = board.die(15)
         board.bank.broken = set()

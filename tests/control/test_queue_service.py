@@ -6,7 +6,7 @@ from actors.composition import App
 from control.service import JobService, NewJobRequest, QueueService, WorkerService
 from jobs.errors import StoreUnavailable, UnknownQueue
 from jobs.memory import MemoryStore
-from jobs.model import FetchRequest, NewJob, Outcome, WorkerInfo
+from jobs.model import FetchRequest, NewJob, Outcome, Scope, WorkerInfo
 from tests.control.board import small_app, work
 
 SYNC = {"user_id": "u1", "account_id": "a1"}
@@ -40,6 +40,8 @@ def test_metrics_count_every_state(app, queues, store):
     assert metrics.total == 2
     assert metrics.worker_count == 1
     assert metrics.available == 4  # concurrency 5, one runs
+    store.adjust(Scope("email-sync"), {"concurrency": 3})
+    assert queues.metrics("email-sync").available == 2
     assert metrics.oldest_waiting_ms is not None
     assert metrics.paused is False
 

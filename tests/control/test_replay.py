@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from control.service import AuditReports, Canary, Replay
+from actors.declare import actor
+from control.service import AuditReports, Canary, CanaryView, Replay
 from control.service.canary import State
 from control.service.edits import Edit
 from control.service.letters import Letters
@@ -114,6 +115,65 @@ class TestRunningAgain:
         board.jobs.run_all()
         assert board.state(late) is COMPLETED
 
+    @pytest.mark.parametrize(
+        ("options", "what"),
+        [
+            ({"gate": "gmail:{account}"}, "the gate of sync"),
+            ({"unique": {"by": ["account"]}}, "the unique name of sync"),
+            ({"unique": True}, "the unique name of sync"),
+            ({"unique": {"by": ["account"], "mode": "latest"}}, "the unique name of sync"),
+        ],
+    )
+    def test_what_its_gate_or_its_unique_name_is_made_of_cannot_be_changed(
+        self, board: Board, options: dict[str, Any], what: str
+    ) -> None:
+        """The job would take the permit of one account for another, and a new job would be taken for it."""
+
+        @actor(attempts=1, **options)
+        def sync(account: str, folder: str = "inbox") -> None:
+            raise LookupError
+
+        message = sync.send("a1")
+        board.jobs.run_all()
+        before, tally = board.jobs.store.get(message.message_id), Tally()
+        replay = Replay(board.app, "ada")
+        wanted, newest = board.wanted(queue="sync"), 2**53
+        assert sum(replay.run(wanted, newest, Edit(patch={"account": "a2"}), tally)) == 0
+        assert board.jobs.store.get(message.message_id) == before
+        assert tally.reasons == [
+            f"1: {what} is made of these arguments, and a job keeps its "
+            f"{'gate' if 'gate' in what else 'name'}; discard it and send a new one"
+        ]
+        # A new one has the names of its own arguments.
+        assert sync.send("a2").created
+
+    @pytest.mark.parametrize(
+        ("options", "call"),
+        [
+            ({"gate": "gmail:{account}"}, {}),
+            ({"unique": {"by": ["account"]}}, {}),
+            ({"unique": True}, {"unique": {"key": "of the caller"}}),
+            ({"gate": "gmail:{folder}"}, {"gate": "gmail:of the caller"}),
+        ],
+    )
+    def test_what_leaves_them_as_they_are_can_be_changed(
+        self, board: Board, options: dict[str, Any], call: dict[str, Any]
+    ) -> None:
+        done, fails = list[str](), [LookupError()]
+
+        @actor(attempts=1, **options)
+        def sync(account: str, folder: str = "inbox") -> None:
+            if fails:
+                raise fails.pop()
+            done.append(folder)
+
+        message = sync.send_with_options(args=("a1",), **call)
+        board.jobs.run_all()
+        edit = Edit(patch={"account": "a1", "folder": "sent"})
+        assert sum(Replay(board.app, "ada").run(board.wanted(queue="sync"), 2**53, edit)) == 1
+        board.jobs.run_all()
+        assert (board.state(message.message_id), done) == (COMPLETED, ["sent"])
+
     def test_a_page_at_a_time_counts_first(self, board: Board) -> None:
         ids = board.die(5)
         replay = Replay(board.app, "ada")
@@ -163,11 +223,11 @@ class TestCanary:
     """One, then ten, then all the others."""
 
     @staticmethod
-    def drive(board: Board, steps: int = 100, edit: Edit | None = None) -> list[int]:
+    def drive(board: Board, steps: int = 100, edit: Edit | None = None, *, go_on: bool = False) -> list[int]:
         """How many were started after each step, until it stops."""
         canary, run, started = Canary(board.app, "ada"), None, []
         for _ in range(steps):
-            view = canary.step(board.wanted(), edit or Edit(), run)
+            view = canary.step(board.wanted(), edit or Edit(), run, go_on=go_on)
             started.append(view.started)
             if view.state != "waiting":
                 assert view.next is None
@@ -205,15 +265,51 @@ class TestCanary:
         assert self.drive(board) == [1, 11, 61]
         assert board.states(ids)[FAILED] == 240
 
-    def test_another_failure_is_counted_and_does_not_stop_it(self, board: Board) -> None:
-        board.die(12)
-        board.bank.broken, board.bank.otherwise = set(), True
+    @staticmethod
+    def end_of(board: Board, *, go_on: bool = False) -> CanaryView:
         canary = Canary(board.app, "ada")
-        view = canary.step(board.wanted())
+        view = canary.step(board.wanted(), go_on=go_on)
         while view.state == "waiting":
             board.jobs.run_all()
-            view = canary.step(board.wanted(), run=view.next)
+            view = canary.step(board.wanted(), run=view.next, go_on=go_on)
+        return view
+
+    def test_a_mend_that_breaks_something_else_stops_it_at_the_first_one_too(self, board: Board) -> None:
+        ids = board.die(200)
+        board.bank.broken, board.bank.otherwise = set(), True
+        view = self.end_of(board)
+        assert (view.state, view.started, view.failed_otherwise, view.next) == ("stopped", 1, 1, None)
+        assert (view.returned, len(view.otherwise), view.otherwise[0] in ids) == ([], 1, True)
+        assert view.message == "1 of 1 jobs failed by another cause than before; the others stay as they are"
+        assert len([job_id for job_id in ids if board.runs(job_id) == 1]) == 199
+
+    def test_one_of_the_ten_that_fails_otherwise_stops_it(self, board: Board) -> None:
+        ids = board.die(30)
+        board.bank.broken, board.bank.odd = set(), {self.customer(board, ids, 5)}
+        assert self.drive(board) == [1, 11]
+        assert board.states(ids) == {COMPLETED: 10, FAILED: 20}
+
+    def test_among_the_others_a_few_other_failures_are_counted(self, board: Board) -> None:
+        ids = board.die(100)
+        board.bank.broken, board.bank.odd = set(), {self.customer(board, ids, n) for n in (40, 70)}
+        view = self.end_of(board)
+        assert (view.state, view.started, view.completed, view.failed_otherwise) == ("done", 100, 98, 2)
+        assert view.message.endswith("failed as before, but 2 failed by another cause")
+
+    def test_among_the_others_it_stops_when_more_fail_than_not(self, board: Board) -> None:
+        ids = board.die(300)
+        good = {self.customer(board, ids, n) for n in range(11)}
+        board.bank.broken, board.bank.odd = set(), {f"c{n}" for n in range(300)} - good
+        assert self.drive(board) == [1, 11, 61]
+        assert board.states(ids) == {COMPLETED: 11, FAILED: 289}
+
+    def test_it_goes_on_past_other_failures_when_it_is_told_to(self, board: Board) -> None:
+        board.die(12)
+        board.bank.broken, board.bank.otherwise = set(), True
+        view = self.end_of(board, go_on=True)
         assert (view.state, view.started, view.failed_otherwise, view.completed) == ("done", 12, 12, 0)
+        acts = AuditReports(board.app, "ada").actions()
+        assert [act.parameters.get("go_on") for act in acts] == [True] * len(acts)
 
     def test_it_only_looks_while_the_jobs_run(self, board: Board) -> None:
         board.die(5)
@@ -251,7 +347,7 @@ class TestCanary:
     def test_what_fails_anew_is_not_taken_a_second_time(self, board: Board) -> None:
         board.die(3)
         board.bank.broken, board.bank.otherwise = set(), True
-        assert self.drive(board) == [1, 3]
+        assert self.drive(board, go_on=True) == [1, 3]
 
     @pytest.mark.parametrize("run", ["nonsense", "W10", State(stage=9).write(), State(left=-1).write()])
     def test_a_run_that_was_made_up_is_refused(self, board: Board, run: str) -> None:

@@ -12,6 +12,7 @@ from database.audit_check import AuditCheck, NotedHead
 from database.audit_retention import AuditRetention
 from database.chain import ChainKeys
 from database.engine import make_engine, write_session
+from database.errors import AuditKeyMissing
 from database.execution_rows import COLUMNS
 from database.models import OperatorAction
 from database.operator_actions import Act, OperatorActions
@@ -171,6 +172,34 @@ def test_a_key_may_be_changed_while_old_links_are_there(engine: Engine, written:
     assert AuditCheck(engine, new).executions().broken is None
     alone = ChainKeys.of("another key of thirty-two letters")
     assert AuditCheck(engine, alone).executions().broken is not None
+
+
+@pytest.mark.parametrize("keys", [ChainKeys(), ChainKeys.of("another key of thirty-two letters")])
+def test_a_process_without_the_key_of_the_chain_writes_nothing(
+    engine: Engine, check: AuditCheck, written: AuditWriter, actions: OperatorActions, keys: ChainKeys
+) -> None:
+    """It cannot tell whether the head was changed; a mark of its own would call a good chain broken."""
+    advice = r"key that this process does not have.*audit\.key.*audit\.old_keys"
+    with pytest.raises(AuditKeyMissing, match=advice):
+        AuditWriter(engine, keys).write([an_event(job_id="later")])
+    with pytest.raises(AuditKeyMissing, match=advice):
+        OperatorActions(engine, keys).begin(Act("ada@host", "queue.drain"))
+    with pytest.raises(AuditKeyMissing, match=advice):
+        list(AuditRetention(engine, keys).executions(ALL))
+    with pytest.raises(AuditKeyMissing, match=advice):
+        list(AuditRetention(engine, keys).operators(ALL))
+    written.write([an_event(job_id="later")])
+    assert (check.executions().broken, check.executions().rows) == (None, 10)
+    assert check.operators().broken is None
+
+
+def test_after_the_loss_of_a_key_writers_can_go_on_and_the_place_is_named(
+    engine: Engine, written: AuditWriter
+) -> None:
+    change(engine, "UPDATE audit_chains SET seal = '', key_id = ''")
+    keys = ChainKeys.of("another key of thirty-two letters")
+    AuditWriter(engine, keys).write([an_event(job_id="later")])
+    assert AuditCheck(engine, keys).executions().broken is not None
 
 
 def test_a_head_put_back_stays_known_when_writers_go_on(

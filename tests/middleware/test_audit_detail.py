@@ -1,5 +1,9 @@
 """What an attempt leaves for its audit row: what went wrong and where, and no value of the job."""
 
+import importlib.util
+from pathlib import Path
+
+import pytest
 from dramatiq.middleware import TimeLimitExceeded
 
 from actors.declare import actor
@@ -12,11 +16,18 @@ from tests.middleware.steps import details, events
 SECRET = "ada.lovelace@example.org"
 
 
-def failing_at_line(line: int, text: str = "boom", name: str = "charge") -> str:
+def failing_in(path: str) -> str:
+    """The fingerprint of a failure in code without a module."""
+    return failing_at_line(1, path=path)
+
+
+def failing_at_line(
+    line: int, text: str = "boom", name: str = "charge", path: str = "shop/charges.py"
+) -> str:
     """The fingerprint of a failure whose code begins at this line of its file."""
     source = "\n" * line + f"def {name}():\n    raise ValueError({text!r})\n"
     scope: dict[str, object] = {}
-    exec(compile(source, "shop/charges.py", "exec"), scope)
+    exec(compile(source, path, "exec"), scope)
     function = scope[name]
     try:
         function()  # type: ignore[operator]
@@ -94,6 +105,27 @@ def test_only_the_attempt_that_was_the_last_has_a_reason(jobs: FakeJobs) -> None
 def test_a_fingerprint_stays_when_the_code_moves_or_only_values_differ() -> None:
     assert failing_at_line(1) == failing_at_line(99)
     assert failing_at_line(1, "order 17") == failing_at_line(1, "order 18")
+
+
+def test_a_fingerprint_stays_when_a_release_lies_in_another_folder(tmp_path: Path) -> None:
+    """A canary could not tell otherwise that the failure of the release before has come back."""
+    found = set()
+    for release in ("3f9ab2e", "c0ffee"):
+        file = tmp_path / "releases" / release / "shop_charges.py"
+        file.parent.mkdir(parents=True)
+        file.write_text("class Bank:\n    def charge(self):\n        raise ValueError('no')\n")
+        spec = importlib.util.spec_from_file_location("shop_charges", file)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        with pytest.raises(ValueError, match="no") as caught:
+            module.Bank().charge()
+        failure = describe(caught.value)
+        assert str(file) in failure.stack[-1], "where it was is still told"
+        found.add(failure.fingerprint)
+    assert len(found) == 1
+    assert failing_in("/srv/a/shop.py") == failing_in("/srv/b/shop.py") != failing_in("/srv/b/other.py")
 
 
 def test_another_cause_has_another_fingerprint() -> None:

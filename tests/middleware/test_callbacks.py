@@ -8,10 +8,11 @@ import pytest
 from actors.composition import App
 from actors.declare import actor
 from actors.outcome_watch import OutcomeWatch
+from broker.codec import UndecodablePayload
 from broker.testing import FakeJobs
-from jobs.errors import HoldJob, InvalidPayload
+from jobs.errors import HoldJob, InvalidPayload, KeyUnavailable
 from jobs.marks import Secret
-from jobs.model import Event, FetchRequest, NewJob, WorkerInfo
+from jobs.model import Event, FetchRequest, Job, NewJob, WorkerInfo
 from jobs.states import JobState
 from middleware.callbacks import DELIVERER
 from tests.fundamentals.stage import StartWorker
@@ -227,6 +228,55 @@ def test_a_callback_whose_job_is_gone_or_unknown_does_not_stop_the_audit(app: Ap
     jobs.store.cancel([message.message_id, "stranger"])
     OutcomeWatch(lambda: app.broker, Sink()).write(events(jobs))
     assert len(stored) == 2
+
+
+def test_a_callback_waits_for_a_key_and_is_not_taken_for_told(
+    app: App, jobs: FakeJobs, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @actor(on_failure="told")
+    def lost() -> None: ...
+
+    message = lost.send()
+    jobs.store.cancel([message.message_id])
+    ended, watch = events(jobs), OutcomeWatch(lambda: app.broker)
+
+    def without_key(job: Job) -> None:
+        raise UndecodablePayload("no key") from KeyUnavailable("the database is away")
+
+    with monkeypatch.context() as away:
+        away.setattr(app.broker, "decode", without_key)
+        with pytest.raises(KeyUnavailable):  # so the event is read again
+            watch.write(ended)
+    watch.write(ended)
+    assert [job.actor for job in jobs.queued()] == ["told"]
+
+
+def test_a_callback_that_a_call_names_is_sent_by_a_process_that_does_not_know_the_actor(
+    app: App, jobs: FakeJobs, heard: Heard, caplog: pytest.LogCaptureFixture
+) -> None:
+    @actor
+    def known(n: int) -> None: ...
+
+    ids = [
+        known.send_with_options(args=(7,), on_failure="told").message_id,
+        known.send(8).message_id,
+        known.send_with_options(args=(9,), on_failure="later").message_id,
+    ]
+    jobs.store.cancel(ids)
+    ended, watch = events(jobs), OutcomeWatch(lambda: app.broker)
+    del app.broker.actors["known"]
+    watch.write(ended)
+    assert "this process does not know its actor known" in caplog.text
+
+    @actor
+    def later(message: dict[str, Any], what: Any) -> None:
+        heard.append((message, what))
+
+    watch.write(ended)  # what could not be sent is not taken for told
+    assert sorted(job.actor for job in jobs.queued()) == ["later", "told"]
+    jobs.run_all()
+    assert {message["message_id"] for message, _ in heard} == {ids[0], ids[2]}
+    assert [message["args"] for message, _ in heard] == [[], []]
 
 
 def test_callbacks_follow_on_real_workers(real_app: App, running_worker: StartWorker) -> None:

@@ -4,12 +4,13 @@ import asyncio
 import threading
 from typing import Any
 
+import dramatiq
 import pytest
 
 from actors.composition import App
 from actors.declare import actor
 from broker.testing import FakeJobs
-from jobs.errors import InvalidPayload
+from jobs.errors import HoldJob, InvalidPayload
 from jobs.states import JobState
 from tests.fundamentals.stage import StartWorker
 from tests.middleware.steps import details, error_of, events, job_of
@@ -78,6 +79,38 @@ def test_what_has_started_once_does_not_expire_but_its_deadline_ends_its_retries
     job = job_of(jobs, ending)
     assert (job.state, job.attempts) == (JobState.FAILED, 3)  # at 0, 2 and 4 s: the next would begin at 6
     assert error_of(jobs, ending)["code"] == "deadline"
+
+
+def test_what_was_held_in_its_run_has_started_in_time(jobs: FakeJobs) -> None:
+    ran: list[int] = []
+
+    @actor(expires=10_000)
+    def patient() -> None:
+        ran.append(1)
+        if len(ran) == 1:
+            raise HoldJob(60, "the other side is busy")
+
+    message = patient.send()
+    jobs.run_all()
+    jobs.advance(61)
+    jobs.run_all()
+    assert job_of(jobs, message).state is JobState.COMPLETED
+
+
+def test_what_was_kept_from_its_run_has_not_started(app: App, jobs: FakeJobs) -> None:
+    class Closed(dramatiq.Middleware):
+        def before_process_message(self, broker: Any, message: Any) -> None:
+            raise HoldJob(60, "closed")
+
+    ran: list[str] = []
+    work = noting(ran, expires=10_000)
+    app.broker.add_middleware(Closed())
+    message = work.send()
+    jobs.run_all()
+    jobs.advance(61)
+    jobs.run_all()
+    assert error_of(jobs, message)["code"] == "expired"
+    assert ran == []
 
 
 @pytest.mark.parametrize("wrong", [-1, "tomorrow", 1.5, True, 10**13])

@@ -60,7 +60,7 @@ def test_every_place_has_a_hook_that_is_tested_here() -> None:
     hooks = ("before_enqueue", "before_process_message", "after_process_message")
     tested = {place for hook in hooks for place in places_with(hook)}
     # Those run no code on a job's way: an event loop, and what the API asks.
-    assert names - tested <= {"AsyncIO"}
+    assert names - tested <= {"EventLoop"}
     assert len(names) <= len(STACK)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from actors.composition import App
 from actors.declare import actor
+from jobs.backoff import Backoff
 from jobs.errors import StoreUnavailable
 from jobs.model import Accepted, NewJob
 from jobs.states import JobState
@@ -14,7 +15,7 @@ from tests.fundamentals.stage import StartWorker
 from tests.waiting import eventually
 
 
-def test_a_job_whose_follower_cannot_be_sent_runs_again(
+def test_a_job_whose_follower_cannot_be_sent_runs_again_and_spends_no_attempt(
     real_app: App, running_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs: list[int] = []
@@ -23,25 +24,28 @@ def test_a_job_whose_follower_cannot_be_sent_runs_again(
     def told(message: dict[str, Any], result: int) -> int:
         return result
 
-    @actor(on_success="told")
+    @actor(on_success="told", attempts=1)
     def seven() -> int:
         runs.append(7)
         return 7
 
     # No verdict carries anything here, as if the callback's queue were in another shard.
     monkeypatch.setattr("broker.following.MOST_JOBS", 0)
-    enqueue, away = real_app.store.enqueue, [True]
+    monkeypatch.setattr("broker.worker.unsent.WAIT", Backoff("fixed", 300))
+    enqueue, away = real_app.store.enqueue, [True, True]
 
     def failing(jobs: Sequence[NewJob]) -> list[Accepted]:
         if jobs[0].actor == "told" and away:
-            away.clear()
+            away.pop()
             raise StoreUnavailable("the other shard is away")
         return enqueue(jobs)
 
     monkeypatch.setattr(real_app.store, "enqueue", failing)
     message = seven.send()
     running_worker()
-    eventually(lambda: (job := real_app.store.get(message.message_id)) and job.state is JobState.DELAYED)
-    real_app.store.promote([message.message_id])
+    eventually(lambda: not away)
     eventually(lambda: real_app.store.stats(["told"])[0].completed_total == 1, timeout=20)
-    assert runs == [7, 7]
+    job = real_app.store.get(message.message_id)
+    assert runs == [7, 7, 7]
+    assert job is not None
+    assert (job.state, job.attempts) == (JobState.COMPLETED, 1)

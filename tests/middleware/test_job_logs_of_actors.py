@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 import pytest
@@ -12,6 +12,7 @@ from actors.composition import App
 from actors.declare import actor
 from broker.testing import FakeJobs
 from jobs.errors import StoreUnavailable
+from jobs.marks import Secret
 from jobs.model import LOG_BYTES, LogChunk
 from middleware import job_log as module
 from middleware.job_log import JobLogs, job_log
@@ -185,6 +186,35 @@ def test_lines_are_seen_while_the_job_runs(real_app: App, running_worker: StartW
     finally:
         go_on.set()
     eventually(lambda: len(real_app.store.logs(message.message_id)[0].chunks) == 2, timeout=2.0)
+
+
+def test_a_shredded_tenants_lines_are_given_up_and_hold_up_no_others(
+    real_app: App, running_worker: StartWorker, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    @actor(queue="secrets", attempts=1)
+    def secret(value: Annotated[str, Secret]) -> None:
+        begun.set()
+        assert go.wait(20)
+        job_log.info("first")
+        job_log.info("second")
+
+    @actor(queue="others")
+    def other() -> None:
+        job_log.info("plain")
+
+    secret.send_with_options(args=("x",), tenant_id="acme")
+    running_worker()
+    assert begun.wait(20)
+    real_app.sealing.tenants.shred("acme")
+    go.set()
+    eventually(lambda: "The log of secret" in caplog.text)
+    messages = [other.send() for _ in range(3)]
+
+    for message in messages:
+        eventually(lambda message=message: real_app.store.logs(message.message_id))
+    assert caplog.text.count("The log of secret") == 1
 
 
 def test_a_job_that_logs_nothing_leaves_nothing(app: App, jobs: FakeJobs) -> None:

@@ -17,7 +17,7 @@ from jobs.errors import HoldJob, PermanentError
 from jobs.memory import MemoryStore
 from jobs.model import Outcome
 from middleware.metric_series import registry_of, serve_metrics
-from middleware.tallies import BOUNDS, FOLD_AT, MOST_ERROR_TYPES, Gauges, Tallies
+from middleware.tallies import BOUNDS, FOLD_AT, MOST_ERROR_TYPES, OTHER, Gauges, Tallies
 from tests.fundamentals.stage import make_app
 from tests.waiting import eventually
 
@@ -117,6 +117,20 @@ def test_tenants_beyond_the_limit_are_called_other(counting: App) -> None:
     assert tenants["other"] == 2
 
 
+def test_a_tenant_that_is_named_other_is_not_mixed_with_the_others(counting: App) -> None:
+    @actor
+    def sync() -> None: ...
+
+    with fake(counting.broker) as jobs:
+        for tenants_sent in (("other", "=other"), ("cora", "dora", "eve")):
+            for tenant in tenants_sent:
+                sync.send_with_options(tenant_id=tenant)
+            jobs.run_all()
+    name, seen = "callboard_tenant_attempts_total", read(counting)
+    tenants = {dict(labels)["tenant"]: count for (found, labels), count in seen.items() if found == name}
+    assert tenants == {"=other": 1, "==other": 1, "other": 3}
+
+
 def test_tenants_are_in_no_label_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     app = make_app(monkeypatch, MemoryStore(), telemetry={"metrics_port": 9464})
 
@@ -138,7 +152,7 @@ def test_types_of_errors_are_bounded_too() -> None:
     for number in range(MOST_ERROR_TYPES + 5):
         tallies.error("sync", f"Error{number}")
     assert len(tallies.total().errors) == MOST_ERROR_TYPES + 1
-    assert tallies.total().errors["sync", "other"] == 5
+    assert tallies.total().errors["sync", OTHER] == 5
 
 
 def test_threads_count_apart_and_nothing_is_lost_when_they_end() -> None:

@@ -1,5 +1,8 @@
 """What a run says about its provider: pauses that it asked for, its breaker, the rate that backs off."""
 
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,10 +11,12 @@ from actors.composition import App
 from actors.declare import actor
 from broker.testing import FakeJobs
 from integrations.errors import TransientFailure
+from jobs.errors import LeaseLost, PermanentError, StepError, StoreUnavailable
 from jobs.limits import News
 from jobs.states import JobState
+from middleware.deadlines import DeadlineExceeded
 from middleware.providers import news_of
-from tests.middleware.steps import job_of
+from tests.middleware.steps import error_of, job_of
 
 
 @pytest.fixture
@@ -89,6 +94,132 @@ def test_what_is_the_jobs_own_fault_opens_nothing(jobs: FakeJobs) -> None:
     jobs.run_all()
     assert job_of(jobs, message).state is JobState.FAILED
     assert jobs.store.provider_states(["gmail"])[0].failures == 0
+
+
+def overloaded(runs: list[int], **options: Any) -> Any:
+    @actor(provider="gmail", **options)
+    def sync() -> None:
+        runs.append(1)
+        raise HttpError(429, 10)
+
+    return sync
+
+
+def test_what_is_final_is_not_held_though_its_provider_is_told(jobs: FakeJobs) -> None:
+    runs: list[int] = []
+
+    @actor(provider="gmail", attempts=3)
+    def sync() -> None:
+        runs.append(1)
+        raise PermanentError("the account is closed") from HttpError(429)
+
+    message = sync.send()
+    jobs.run_all()
+    assert job_of(jobs, message).state is JobState.FAILED
+    assert runs == [1]
+    assert jobs.store.provider_states(["gmail"])[0].share == 0.5
+
+
+@pytest.mark.parametrize(
+    "final",
+    [{"throws": HttpError}, {"retry_when": lambda error, attempt: False}],
+    ids=["throws", "retry_when"],
+)
+def test_nor_is_what_its_actor_calls_final(jobs: FakeJobs, final: dict[str, Any]) -> None:
+    runs: list[int] = []
+    message = overloaded(runs, **final).send()
+    jobs.run_all()
+    assert job_of(jobs, message).state is JobState.FAILED
+    assert runs == [1]
+
+
+@pytest.mark.parametrize(("bound", "code"), [("retry_for", "retry_for"), ("deadline", "deadline")])
+def test_no_pause_goes_beyond_the_time_of_its_job(jobs: FakeJobs, bound: str, code: str) -> None:
+    runs: list[int] = []
+    message = overloaded(runs, attempts=1, **{bound: 25_000}).send()
+    for _ in range(9):
+        jobs.run_all()
+        jobs.advance(10)
+    assert (job_of(jobs, message).state, len(runs)) == (JobState.FAILED, 3)  # at 0, 10 and 20 s
+    assert error_of(jobs, message)["code"] == code
+
+
+def test_what_began_before_the_breaker_opened_does_not_decide_for_the_one_that_tries(
+    jobs: FakeJobs, app: App
+) -> None:
+    terms = app.limits.provider("gmail").breaker
+    for _ in range(2):
+        jobs.store.provider_news("gmail", News.FAILED, terms, queue="sync")
+    jobs.advance(31)
+
+    @actor(provider="gmail")
+    def sync() -> None:
+        straggler = jobs.store.provider_news("gmail", News.FAILED, terms, queue="sync")
+        assert straggler.state == "half-open"
+
+    sync.send()
+    jobs.run_all()
+    assert jobs.store.provider_states(["gmail"])[0].state == "closed"
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        DeadlineExceeded(),
+        LeaseLost("gone"),
+        StepError("its name is taken"),
+        StoreUnavailable("our own store"),
+        ExceptionGroup("tasks", [StepError("its name is taken")]),
+    ],
+    ids=repr,
+)
+def test_a_probe_that_was_not_answered_leaves_the_breaker_as_it_is(
+    jobs: FakeJobs, app: App, ended: BaseException
+) -> None:
+    terms = app.limits.provider("gmail").breaker
+    for _ in range(2):
+        jobs.store.provider_news("gmail", News.FAILED, terms, queue="sync")
+    jobs.advance(31)
+    ended.__cause__ = ConnectionResetError()
+
+    @actor(provider="gmail")
+    def sync() -> None:
+        raise ended
+
+    sync.send()
+    proxy = jobs._next()
+    assert proxy is not None
+    jobs.run(proxy)
+    assert proxy.probe
+    state = jobs.store.provider_states(["gmail"])[0]
+    assert (state.state, state.failures) == ("half-open", 0)
+
+
+class Answered(Exception):
+    """As HTTP clients have it: the answer is beside the exception."""
+
+    def __init__(self, status: int, **headers: str) -> None:
+        super().__init__()
+        self.response = SimpleNamespace(
+            status_code=status, headers={name.replace("_", "-"): value for name, value in headers.items()}
+        )
+
+
+def test_a_retry_after_may_be_a_date_by_the_clock_of_the_provider() -> None:
+    at = {"Retry_After": "Fri, 31 Dec 1999 23:59:59 GMT", "Date": "Fri, 31 Dec 1999 23:59:29 GMT"}
+    assert news_of(Answered(503, **at)) == (News.OVERLOADED, 30_000)
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
+    news, wait_ms = news_of(Answered(503, Retry_After=soon))
+    assert news is News.OVERLOADED
+    assert 90_000 < wait_ms <= 100_000
+    assert news_of(Answered(503, Retry_After="soon")) == (News.FAILED, 0)
+
+
+def test_a_group_says_what_is_in_it() -> None:
+    assert news_of(ExceptionGroup("tasks", [HttpError(500)])) == (News.FAILED, 0)
+    wrapped = RuntimeError("wrapped")
+    wrapped.__cause__ = ExceptionGroup("tasks", [ValueError(), HttpError(429, 3)])
+    assert news_of(wrapped) == (News.OVERLOADED, 3_000)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from actors.composition import App
 from actors.declare import actor
 from broker.testing import FakeJobs, fake
 from integrations.errors import PermanentFailure, TransientFailure
@@ -167,6 +168,16 @@ class TestRetryFor:
         at = failing.send_with_options(run_at=later)
         assert self.attempts(jobs, delayed) == 2
         assert job_of(jobs, at).attempts == 2
+
+    def test_a_message_that_is_sent_again_has_no_longer_time(self, app: App, jobs: FakeJobs) -> None:
+        message = self.failing(retry_for=90_000).message_with_options(retry_for=90_000)
+        for _ in range(3):
+            sent = app.broker.enqueue(message, delay=300_000)
+            app.broker.enqueue(sent, delay=300_000)
+        assert sent.options["retry_for"] == message.options["retry_for"] == 90_000
+        assert self.attempts(jobs, sent) == 2
+        soon = app.broker.enqueue(message.copy(message_id="soon"))
+        assert self.attempts(jobs, soon) == 2
 
     @pytest.mark.parametrize("wrong", [-1, "1h", True, 10**13])
     def test_what_is_no_time_is_refused_at_send(self, jobs: FakeJobs, wrong: Any) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,10 +17,12 @@ from actors.composition import App
 from actors.declare import actor
 from broker.redis.embedded import EmbeddedServer
 from control.service import JobActions, JobService
+from database.tenant_keys import StoredTenantKeys
 from jobs.errors import KeyMissing
 from jobs.marks import Secret
 from jobs.model import Job, NewJob
 from jobs.states import JobState
+from jobs.wrapped_keys import WrappedKey
 from middleware.job_log import job_log
 from middleware.progress import progress
 from settings import Settings, SettingsError
@@ -298,6 +301,43 @@ def test_a_missing_key_sends_the_job_to_others_and_only_later_to_the_dead_letter
     assert orjson.loads(found.record or b"")["error"]["type"] == "KeyMissing"
     assert found.attempts == 1
     assert ran == []
+
+
+def test_a_slow_database_of_tenants_holds_up_their_jobs_and_no_others(
+    real_app: App,
+    transfer: "dramatiq.Actor[..., Any]",
+    running_worker: StartWorker,
+    ran: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("broker.worker.intake.UNKNOWN_ACTOR_DELAY_MS", 50)
+
+    @actor(queue="sealed")
+    def store(value: str) -> None:
+        ran.append(value)
+
+    for number in range(20):
+        store.send_with_options(args=("secret",), tenant_id=f"tenant{number}")
+        real_app.sealing.tenants.forget(f"tenant{number}")
+    slow = threading.Event()
+    answer = StoredTenantKeys.get
+
+    def late(stored: StoredTenantKeys, tenant: str) -> WrappedKey | None:
+        assert slow.wait(20)
+        return answer(stored, tenant)
+
+    monkeypatch.setattr(StoredTenantKeys, "get", late)
+    transfer.send("plain", 1)
+    began = time.monotonic()
+    running_worker()
+    eventually(lambda: ran == ["plain"])
+    for number in range(10):
+        settled(real_app, transfer.send(f"plain{number}", 1).message_id)
+    assert time.monotonic() - began < 8
+    assert "secret" not in ran
+
+    slow.set()
+    eventually(lambda: ran.count("secret") == 20)
 
 
 def test_on_a_shared_server_without_a_key_nothing_is_sent_and_no_worker_starts(

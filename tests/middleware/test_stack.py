@@ -27,8 +27,8 @@ ORDER = [
     "tenancy",
     "dead_letters",
     "outcomes",
-    "pipelines",
     "group_callbacks",
+    "pipelines",
     "callbacks",
     "retries",
     "releases",
@@ -58,7 +58,7 @@ def test_the_broker_has_them_in_this_order(app: App) -> None:
     assert type(lifecycle).__name__ == "Lifecycle"
     modules = [type(middleware).__name__ for middleware in stack]
     expected = ["Audit", "Tenancy", "DeadLetters", "Pipelines", "Callbacks", "Retries", "Releases"]
-    expected += ["Validation", "TimeLimits", "AsyncIO", "CurrentMessage", "Results", "Progress"]
+    expected += ["Validation", "TimeLimits", "EventLoop", "CurrentMessage", "Results", "Progress"]
     assert [name for name in modules if name in expected] == expected
 
 
@@ -222,6 +222,10 @@ def test_stock_group_callbacks_work_once_they_have_a_backend(monkeypatch: pytest
             "which cannot be loaded: module .* has no attribute",
         ),
         ({"extra": ["Nothing"]}, "which cannot be loaded: Empty module name"),
+        (
+            {"extra": ["dramatiq.middleware.Retries"]},
+            "but the stack has its own Retries, and each run would be decided twice",
+        ),
         (
             {"extra": ["tests.middleware.extras.NeedsArguments"]},
             "whose __init__ needs url: it may need nothing, or one argument, the ports",

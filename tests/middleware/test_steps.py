@@ -76,6 +76,71 @@ def test_a_coroutine_has_steps_that_are_awaited(jobs: FakeJobs) -> None:
     assert job_of(jobs, message).record == b'{"result":["a done","b done","c done"]}'
 
 
+def test_an_attempt_ends_when_the_steps_that_its_coroutine_left_behind_have(jobs: FakeJobs) -> None:
+    """`gather` raises what the first of them raised, while the others go on."""
+    do = Deeds("quick")
+
+    async def quick() -> str:
+        return do("quick")
+
+    async def slow() -> str:
+        await asyncio.sleep(0.2)
+        return do("slow")
+
+    @actor(backoff=AT_ONCE)
+    async def order() -> None:
+        await asyncio.gather(step("quick", quick), step("slow", slow))
+
+    message = order.send()
+    jobs.run_all()
+    assert do.done == ["slow", "quick"], "the retry found the outcome of the slow one"
+    assert job_of(jobs, message).attempts == 2
+
+
+def test_a_step_that_was_left_behind_does_not_begin_after_its_attempt(jobs: FakeJobs) -> None:
+    do, later = Deeds(), list[tuple[asyncio.Task[Any], asyncio.Event, asyncio.AbstractEventLoop]]()
+
+    async def bill() -> str:
+        return do("bill")
+
+    async def behind(attempt_is_over: asyncio.Event) -> None:
+        await attempt_is_over.wait()
+        await step("bill", bill)
+
+    @actor
+    async def order() -> None:
+        over = asyncio.Event()
+        later.append((asyncio.create_task(behind(over)), over, asyncio.get_running_loop()))
+        await step("reserve", bill)
+
+    order.send()
+    jobs.run_all()
+    ((task, over, loop),) = later
+    loop.call_soon_threadsafe(over.set)
+    eventually(task.done)
+    with pytest.raises(LeaseLost, match="has ended"):
+        task.result()
+    assert do.done == ["bill"]
+
+
+def test_a_step_that_was_left_behind_is_ended_by_the_time_limit(real_app: App, running_worker: Any) -> None:
+    left = list[asyncio.Task[Any]]()
+
+    async def endless() -> None:
+        await asyncio.Event().wait()
+
+    @actor(attempts=1, time_limit=300)
+    async def order() -> str:
+        left.append(asyncio.create_task(step("endless", endless)))
+        await asyncio.sleep(0)
+        return "done"
+
+    running_worker()
+    message = order.send()
+    eventually(lambda: state_of(real_app.store, message.message_id) is JobState.COMPLETED)
+    assert left[0].cancelled()
+
+
 def test_a_replay_of_a_dead_letter_keeps_the_steps_unless_it_shall_not(jobs: FakeJobs) -> None:
     do = Deeds("second", "second")
 

@@ -1,10 +1,14 @@
 """A tenant's key: made once, remembered for seconds, shredded for ever."""
 
 import os
+import sqlite3
 import stat
+import threading
+import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from database.engine import make_engine
 from database.errors import DatabaseUnavailable
@@ -14,6 +18,7 @@ from jobs.sealing import About
 from jobs.wrapped_keys import WrappedKey
 from middleware.sealing import FleetSeal, Keyring, TenantKeys
 from middleware.sealing.ring_file import make_ring, read_ring, with_new_key, without_key, write_ring
+from tests.waiting import eventually
 
 ABOUT = About("payload", "acme", "sync", "sync", "one")
 NOTE = ABOUT._replace(kind="result")
@@ -38,7 +43,7 @@ def stored(tmp_path: Path) -> Away:
 def process(
     stored: Away, keys: dict[int, bytes], cache_s: float = 60.0, current: int | None = None
 ) -> FleetSeal:
-    ring = Keyring(keys, None, Path("/nowhere"))
+    ring = Keyring(keys, current, Path("/nowhere"))
     return FleetSeal(ring, TenantKeys(ring, lambda: stored, cache_s))
 
 
@@ -169,3 +174,118 @@ def test_a_file_that_others_may_read_or_that_is_damaged_is_refused(tmp_path: Pat
 def test_without_a_key_one_sentence_says_what_to_do(tmp_path: Path, shared: bool, advice: str) -> None:
     with pytest.raises(KeyMissing, match=advice):
         Keyring({}, None, tmp_path / "keys.json", lambda: shared).closing()
+
+
+class Slow(StoredTenantKeys):
+    """The real table, which answers when it may."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self.may = threading.Event()
+        self.asked = 0
+
+    def get(self, tenant: str) -> WrappedKey | None:
+        self.asked += 1
+        assert self.may.wait(20)
+        return super().get(tenant)
+
+
+def test_whoever_is_in_a_hurry_waits_for_a_slow_database_once_for_all_tenants(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("middleware.sealing.tenant_keys.AWAY_S", 60.0)
+    stored = Slow(make_engine(f"sqlite:///{tmp_path / 'callboard.db'}"))
+    stored.may.set()
+    seal = process(stored, {1: os.urandom(32)})
+    abouts = [ABOUT._replace(tenant=f"t{number}") for number in range(10)]
+    texts = [seal.close(b"x", about, secret=True) for about in abouts]
+    for about, text in zip(abouts, texts, strict=True):
+        seal.tenants.forget(about.tenant)
+        assert seal.open(text, about, in_a_hurry=True).plain == b"x"
+        seal.tenants.forget(about.tenant)
+
+    stored.may.clear()
+    asked, began = stored.asked, time.monotonic()
+    for about, text in zip(abouts, texts, strict=True):
+        with pytest.raises(KeyUnavailable, match="slow, or away"):
+            seal.open(text, about, in_a_hurry=True)
+    assert time.monotonic() - began < 2.0
+    assert stored.asked == asked + 1
+
+    stored.may.set()
+
+    def answers() -> bool:
+        try:
+            return seal.open(texts[5], abouts[5], in_a_hurry=True).plain == b"x"
+        except KeyUnavailable:
+            return False
+
+    eventually(answers)
+
+
+def test_whoever_is_in_a_hurry_does_not_ask_a_database_again_at_once_that_was_away(stored: Away) -> None:
+    seal = process(stored, {1: os.urandom(32)})
+    abouts = [ABOUT._replace(tenant=f"t{number}") for number in range(3)]
+    texts = [seal.close(b"x", about, secret=True) for about in abouts]
+    for about in abouts:
+        seal.tenants.forget(about.tenant)
+    stored.away = True
+    with pytest.raises(KeyUnavailable):
+        seal.open(texts[0], abouts[0], in_a_hurry=True)
+
+    stored.away = False
+    with pytest.raises(KeyUnavailable):
+        seal.open(texts[1], abouts[1], in_a_hurry=True)
+    assert seal.open(texts[1], abouts[1]).plain == b"x"  # whoever has the time finds that it is back
+    assert seal.open(texts[1], abouts[1], in_a_hurry=True).plain == b"x"
+
+
+def test_a_secret_that_the_file_still_holds_is_not_said_to_be_shredded(tmp_path: Path) -> None:
+    file = tmp_path / "callboard.db"
+    engine = make_engine(f"sqlite:///{file}", busy_timeout=0.2)
+    stored = Away(engine)
+    seal = process(stored, {1: os.urandom(32)})
+    seal.close(b"x", ABOUT, secret=True)
+    wrapped = stored.get("acme")
+    assert wrapped is not None
+    assert wrapped.wrapped is not None
+    reader = sqlite3.connect(file)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM tenant_keys").fetchall()
+
+    with pytest.raises(DatabaseUnavailable, match="'acme' is deleted, but the file of the database still holds it"):
+        seal.tenants.shred("acme")
+    with pytest.raises(KeyShredded):
+        seal.close(b"x", ABOUT, secret=True)
+    assert any(wrapped.wrapped in one.read_bytes() for one in tmp_path.iterdir())
+
+    reader.close()
+    assert not seal.tenants.shred("acme")  # it was deleted; now it is out of the file too
+    assert not any(wrapped.wrapped in one.read_bytes() for one in tmp_path.iterdir())
+
+
+def test_nothing_of_a_secret_stays_in_a_file_that_others_wrote_to_and_that_was_rotated(tmp_path: Path) -> None:
+    engine = make_engine(f"sqlite:///{tmp_path / 'callboard.db'}")
+    stored, keys = Away(engine), {1: os.urandom(32), 2: os.urandom(32)}
+    first, second = process(stored, keys, current=1), process(stored, keys, current=2)
+    names = [f"tenant-{os.urandom(4).hex()}" for _ in range(200)]
+    for name in names:
+        first.close(b"x", ABOUT._replace(tenant=name), secret=True)
+    before = [wrapped_of(stored, name) for name in names]
+    for _ in second.tenants.rewrap():
+        pass
+    after = [wrapped_of(stored, name) for name in names]
+
+    for name in names[::20]:
+        second.tenants.shred(name)
+
+    text = b"".join(one.read_bytes() for one in tmp_path.iterdir())
+    assert [number for number in range(0, 200, 20) if before[number] in text or after[number] in text] == []
+    assert all(one in text for number, one in enumerate(after) if number % 20)
+
+
+def wrapped_of(stored: StoredTenantKeys, tenant: str) -> bytes:
+    key = stored.get(tenant)
+    assert key is not None
+    assert key.wrapped is not None
+    return key.wrapped

@@ -95,3 +95,33 @@ def test_the_next_job_of_the_thread_has_its_own_time(real_app: App, running_work
 
     eventually(completed)
     assert done.is_set()
+
+
+def test_a_job_that_outlives_its_worker_still_has_its_time_limit(
+    real_app: App, running_worker: StartWorker
+) -> None:
+    """A program with a Worker of its own goes on after a stop, and so does a job that takes its time."""
+    never, begun = threading.Event(), threading.Event()
+
+    @actor(attempts=1)
+    def endless() -> None:
+        begun.set()
+        while not never.wait(0.01):
+            pass
+
+    worker = running_worker()
+    message = endless.send_with_options(time_limit=1_500)
+    assert begun.wait(10)
+    worker.stop(timeout=100)
+    job = real_app.store.get(message.message_id)
+    assert job is not None
+    assert job.state is JobState.ACTIVE, "Dramatiq has given its thread up"
+
+    def failed() -> bool:
+        job = real_app.store.get(message.message_id)
+        return (
+            job is not None and job.state is JobState.FAILED and b"TimeLimitExceeded" in (job.record or b"")
+        )
+
+    eventually(failed, timeout=8)
+    eventually(lambda: not any(thread.name == "callboard-time-limits" for thread in threading.enumerate()))
