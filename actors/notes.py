@@ -20,6 +20,9 @@ class JobNotes:
     def open(self, kind: NoteKind, job: FetchedJob, stored: bytes) -> Any:
         return self._broker().codec.open_note(kind, job, stored)
 
+    def stored_name(self, job: FetchedJob, name: str) -> str:
+        return self._broker().codec.stored_name(job, name)
+
     def save_step(self, owner: str, job: FetchedJob, name: str, outcome: bytes, *, lasting: bool) -> bool:
         return self._broker().store.save_step(owner, job.id, job.token, name, outcome, lasting=lasting)
 

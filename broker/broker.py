@@ -218,7 +218,7 @@ class CallboardBroker(dramatiq.Broker):
                 hook(self, proxy, **kwargs)
             except Exception as error:  # noqa: BLE001
                 complain(name, middleware, error)
-                if error is following.refused or is_sender(middleware):
+                if error is following.refused or is_sender(middleware, proxy):
                     kwargs = not_sent(self, name, middleware, proxy, error, kwargs)
                 elif name == "after_process_message":
                     proxy.hook_failed = True

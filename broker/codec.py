@@ -90,7 +90,7 @@ class Codec:
         return Message(job.queue, job.actor, args, kwargs, options, job.id, timestamp)
 
     def opened(self, job: Job) -> Opened:
-        """What is in a stored job's payload. Raises UndecodablePayload, because of the error that says why."""
+        """What is in a stored job's payload. Raises UndecodablePayload, caused by the error that says why."""
         if self.seal is None:
             return Opened(job.payload, job.created_at, False, 0)
         try:
@@ -130,6 +130,12 @@ class Codec:
         if self.seal is None or not is_secret(job):
             return plain
         return self.seal.close(plain, _about(job, kind), secret=True)
+
+    def stored_name(self, job: FetchedJob | Job, name: str) -> str:
+        """A name under which a job keeps something: of an encrypted job a digest. Raises KeyMissing."""
+        if self.seal is None or not is_secret(job):
+            return name
+        return self.seal.name(name, _about(job, "step"))
 
     def open_note(self, kind: NoteKind, job: FetchedJob | Job, stored: bytes) -> Any:
         """The value of a note. Raises KeyMissing, and ForgedMessage for what is not, or not encrypted."""

@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 
 import orjson
 
-from broker.codec import Codec, NoteKind
+from broker.codec import Codec, NoteKind, is_secret
 from broker.proxy import JobProxy
 from jobs.errors import ForgedMessage, KeyMissing
 from jobs.model import FetchedJob, Job, Verdict
@@ -62,16 +62,18 @@ class Notes:
         return {job_id: (token, self._of(job_id, report)) for job_id, (token, report) in updates.items()}
 
     def opened(self, job: Job) -> Job:
-        """A stored job with its result and its progress readable, where the key is here."""
+        """A stored job with its result and its progress readable, where the key is here. One that was opened
+        before stays as it is."""
         if self._codec.seal is None:
             return job
+        secret = is_secret(job)
         record, progress = _json(job.record), _json(job.progress)
-        if SEALED not in record and SEALED not in progress:
+        if SEALED not in record and SEALED not in progress and not secret:
             return job
         return replace(
             job,
-            record=self._merged("result", job, record, job.record),
-            progress=self._merged("progress", job, progress, job.progress),
+            record=self._merged("result", job, record, job.record, "result" if secret else ""),
+            progress=self._merged("progress", job, progress, job.progress, "message" if secret else ""),
         )
 
     def _of(self, job_id: str, report: bytes) -> bytes:
@@ -98,13 +100,21 @@ class Notes:
             return None
         return orjson.dumps({**shown, SEALED: b64encode(sealed).decode()})
 
-    def _merged(self, kind: NoteKind, job: Job, told: dict[str, Any], stored: bytes | None) -> bytes | None:
+    def _merged(
+        self, kind: NoteKind, job: Job, told: dict[str, Any], stored: bytes | None, hidden: str
+    ) -> bytes | None:
+        """The parts put together. `hidden` is never in clear where this fleet wrote it."""
         if SEALED not in told:
-            return stored
+            if not hidden or told.get(hidden) in (None, ""):
+                return stored
+            note = f"the {kind} of this encrypted job is in clear: somebody else wrote it"
+            return orjson.dumps({**told, hidden: None, "note": note})
         try:
-            sealed = b64decode(str(told.pop(SEALED)), validate=True)
+            sealed = b64decode(str(told[SEALED]), validate=True)
+            # The sealed part stays, so that what was opened can be told from what somebody else wrote.
             return orjson.dumps({**told, **self._codec.open_note(kind, job, sealed)})
         except (KeyMissing, ForgedMessage, NotBase64, TypeError) as error:
+            told = {name: value for name, value in told.items() if name != hidden}
             return orjson.dumps({**told, "note": f"it cannot be read: {error}"})
 
 

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from dramatiq import Message
 
 
-#: Options in which messages lie that are sent later: the next of a pipeline, and what a complete group calls.
+#: Options in which messages lie that are sent later: the next of a pipeline, what a complete group calls.
 NEXT, LAST = "pipe_target", "group_completion_callbacks"
 
 
 class Offer:
     """Jobs of one actor in one queue. `known` are the options that somebody reads; `is_private` says whether
-    an actor's arguments are encrypted where its queue's rules leave that open. `rules_of` and `actors` tell of
-    the messages that come along, to be sent later.
+    an actor's arguments are encrypted where its queue's rules leave that open. `rules_of` and `actors` tell
+    of the messages that come along, to be sent later.
 
     Raises InvalidPayload when the actor declares an option that makes no sense.
     """
@@ -143,9 +143,9 @@ class Offer:
                     encrypted = actor is None or self._is_private(actor)
                 if encrypted and clear:
                     raise InvalidPayload(
-                        f"The arguments of {name} are encrypted, but would wait in clear in queue {clear!r} until "
-                        f"it is its turn: take encryption = false from [queues.{clear}], or let the actor there "
-                        f"send {name} itself."
+                        f"The arguments of {name} are encrypted, but would wait in clear in queue {clear!r} "
+                        f"until it is its turn: take encryption = false from [queues.{clear}], or let the "
+                        f"actor there send {name} itself."
                     )
                 found |= encrypted
                 waiting.append((within, clear or (queue if ruled is False else "")))

@@ -108,7 +108,8 @@ class StoredTenantKeys:
         return had_one
 
     def _write_the_file_anew(self, tenant: str) -> None:
-        """Else copies of the page may stay: in SQLite's log, and in free places of the file, from rotations too."""
+        """Else copies of the page may stay: in SQLite's log, and in free places of the file, also of before a
+        rotation."""
         why = "another process reads it"
         try:
             with bare_connection(self._engine) as connection:
@@ -118,8 +119,8 @@ class StoredTenantKeys:
             busy, why = 1, str(error)
         if busy:
             raise DatabaseUnavailable(
-                f"The key of tenant {tenant!r} is deleted, but the file of the database still holds it ({why}): "
-                "shred it again when the file is free."
+                f"The key of tenant {tenant!r} is deleted, but the file of the database still holds it "
+                f"({why}): shred it again when the file is free."
             )
 
     def _tried(self, verb: Callable[[], R]) -> R:

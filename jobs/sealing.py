@@ -42,5 +42,9 @@ class Seal(Protocol):
     def digest(self, text: bytes, tenant: str, purpose: str) -> str:
         """A keyed digest, for unique keys, caches and inputs: who has no key learns nothing of the text."""
 
+    def name(self, name: str, about: About) -> str:
+        """A digest for what a job keeps under a name, with a key that lasts as long as its tenant's:
+        rotations leave it, and whoever has no key cannot tell which name it was made of."""
+
     def ready(self) -> None:
         """Raise KeyMissing, with what to do, unless there is a key to close with."""

@@ -342,9 +342,9 @@ class JobStore(ABC):
 
     @abstractmethod
     def scan_all(self, limit: int = 100, after: str = "") -> tuple[list[Job], str | None]:
-        """Page through the jobs of all queues and states, in no order, and where to go on (None: it was the last
-        page). A job that is there from the first page to the last is met, whatever becomes of it meanwhile; it
-        may be met twice, and a page may have more than `limit` jobs."""
+        """Page through the jobs of all queues and states, in no order, and where to go on (None: it was the
+        last page). A job that is there from the first page to the last is met, whatever becomes of it
+        meanwhile; it may be met twice, and a page may have more than `limit` jobs."""
 
     @abstractmethod
     def stats(self, queues: Sequence[str]) -> list[QueueStats]:

@@ -38,8 +38,6 @@ class Callbacks(middleware.Callbacks):
     """An actor gets Dramatiq's arguments: the message as a dictionary, and the result or
     `{"type", "message", "fingerprint", "outcome"}`. `endpoints` are the webhook endpoints of the settings."""
 
-    sends_what_follows = True  # a job whose callback could not be sent is not settled as done
-
     def __init__(self, rules_of: RulesOf, endpoints: Collection[str] = ()) -> None:
         self._rules_of = rules_of
         self._endpoints = endpoints
@@ -81,6 +79,10 @@ class Callbacks(middleware.Callbacks):
     def after_skip_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
         self._follow(broker, delivery(message), delivery(message).result)
 
+    def sends_after(self, message: MessageProxy) -> bool:
+        """Whether a job has a callback; one that cannot be sent is not settled as done."""
+        return message.actor_name in self._declaring or not message.options.keys().isdisjoint(NAMES)
+
     def _follow(self, broker: dramatiq.Broker, run: Delivery, result: Any) -> None:
         own = run.options
         if not (run.actor_name in self._declaring or "on_success" in own or "on_failure" in own):
@@ -93,7 +95,13 @@ class Callbacks(middleware.Callbacks):
             if target := callback_of("on_success", own, declared):
                 self._succeeded(broker, run, target, result)
         elif outcome is Outcome.FAILED and (target := callback_of("on_failure", own, declared)):
-            call(broker, target, message_form(broker, run, self._rules_of, secret=run.secret), "failed", _failure_of(run))
+            call(
+                broker,
+                target,
+                message_form(broker, run, self._rules_of, secret=run.secret),
+                "failed",
+                _failure_of(run),
+            )
 
     def _succeeded(self, broker: dramatiq.Broker, run: Delivery, target: str, result: Any) -> None:
         form = message_form(broker, run, self._rules_of, secret=run.secret)

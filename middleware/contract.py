@@ -102,6 +102,15 @@ class Contract:
             placed += tuple(values.pop(name, default) for name, default in rest)
         return placed + more, values
 
+    def private_values(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Those of these arguments that are, or may hold, what is marked Secret or PII."""
+        if not self.private:
+            return ()
+        named, more = self._name(args, kwargs)
+        rest = [*more, *(value for name, value in named.items() if name not in self._names)]
+        marked = [value for name, value in named.items() if name in self.private and name in self._names]
+        return (*marked, *(rest if self._rest_is_private else ()))
+
     def schema(self) -> dict[str, Any]:
         """The JSON schema of the arguments by name."""
         return deepcopy(self._schema)

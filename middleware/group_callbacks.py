@@ -14,8 +14,6 @@ from middleware.ends import outcome_of
 class GroupCallbacks(middleware.GroupCallbacks):
     """Sends a group's callbacks with the verdict of its last member."""
 
-    sends_what_follows = True  # a member that could not be counted is not settled as done
-
     def after_process_message(
         self,
         broker: dramatiq.Broker,
@@ -26,6 +24,10 @@ class GroupCallbacks(middleware.GroupCallbacks):
     ) -> None:
         if "group_completion_uuid" in message.options and outcome_of(delivery(message)) is Outcome.COMPLETED:
             super().after_process_message(broker, message, result=result, exception=exception)  # type: ignore[no-untyped-call]
+
+    def sends_after(self, message: MessageProxy) -> bool:
+        """Whether a job is of a group; one that could not be counted is not settled as done."""
+        return "group_completion_uuid" in message.options
 
     def after_skip_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
         self.after_process_message(broker, message)

@@ -18,6 +18,8 @@ from typing import Any, NamedTuple, Protocol
 import dramatiq
 
 from jobs.errors import CallboardError, HoldJob, InvalidPayload
+from jobs.failures import worded_without_values
+from jobs.hiding import hide_values
 from jobs.limits import (
     BREAKER_RULE,
     LARGEST_COST,
@@ -36,6 +38,7 @@ from jobs.limits import (
     key_of,
 )
 from jobs.store import JobStore
+from middleware.contract import contract_of
 from middleware.current import running
 from middleware.delivery import Delivery
 from middleware.gates import GateTemplate, template_of
@@ -115,6 +118,7 @@ class Limits(dramatiq.Middleware):
         self._threads = threads
         self._plans: dict[tuple[str, str], Plan] = {}
         self._gates: dict[str, GateTemplate] = {}
+        self._functions: dict[str, Callable[..., Any]] = {}  # of the actors
         self._requests = itertools.count(1)
         self._resources = book.has_resources
 
@@ -122,6 +126,7 @@ class Limits(dramatiq.Middleware):
 
     def after_declare_actor(self, broker: dramatiq.Broker, actor: "dramatiq.Actor[..., Any]") -> None:
         self._plans.clear()
+        self._functions[actor.actor_name] = actor.fn
         self._gates.pop(actor.actor_name, None)
         if (template := template_of(actor)) is not None:
             self._gates[actor.actor_name] = template
@@ -239,6 +244,7 @@ class Limits(dramatiq.Middleware):
             raise InvalidPayload(
                 f"there is no limit [limits.{name}] by resource for the queue {job.queue_name}."
             )
+        self._check_name(job, resource)
         # A permit that the job has since its start, because this is its gate, is the one that is meant.
         if rule.algorithm is Algorithm.CONCURRENCY and job.options.get("gate") == resource:
             return Permit(None)
@@ -251,6 +257,19 @@ class Limits(dramatiq.Middleware):
         if rule.algorithm is not Algorithm.CONCURRENCY:
             return Permit(None)
         return Permit(lambda: store.give_back(job.message_id, token, request, queue=queue))
+
+    def _check_name(self, job: Delivery, resource: str) -> None:
+        """Jobs, tenants and people who look at them share the counters: their names are never encrypted."""
+        private = contract_of(job.actor_name, self._functions[job.actor_name]).private_values(
+            job.args, job.kwargs
+        )
+        if private and hide_values(resource, private) != resource:
+            raise worded_without_values(
+                InvalidPayload(
+                    "limit() was given a name with the value of an argument that is marked Secret or PII, "
+                    "and names of resources are stored in clear: name the resource by an id."
+                )
+            )
 
 
 def _whose(rule: LimitRule, resource: str) -> str:

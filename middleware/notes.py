@@ -16,6 +16,9 @@ class Notes(Protocol):
     def open(self, kind: Literal["step", "log"], job: FetchedJob, stored: bytes) -> Any:
         """What was closed, in its JSON form."""
 
+    def stored_name(self, job: FetchedJob, name: str) -> str:
+        """Under which name a step is stored: of an encrypted job one that says nothing. Raises KeyMissing."""
+
     def save_step(self, owner: str, job: FetchedJob, name: str, outcome: bytes, *, lasting: bool) -> bool:
         """False when the owner does not hold this delivery any more."""
 

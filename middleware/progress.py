@@ -49,7 +49,8 @@ def milestone(percent: float, message: str = "") -> None:
     """Progress that is kept: at which times the run passed which of its milestones is seen with its latest
     progress, also when they came too quickly for each to be seen by itself.
 
-    The latest 20 of a run are kept. Does nothing outside a job.
+    Of the latest 20 of a run percent and time are kept; the message is seen until the next progress. Does
+    nothing outside a job.
     """
     job = running.get()
     if job is not None:

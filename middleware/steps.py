@@ -18,7 +18,7 @@ from typing import Any, TypeVar, cast, overload
 
 import dramatiq
 
-from jobs.errors import LeaseLost, StepError, StoreUnavailable
+from jobs.errors import ForgedMessage, LeaseLost, StepError, StoreUnavailable
 from middleware.cancellation import cancellation
 from middleware.current import running
 from middleware.delivery import Delivery
@@ -210,15 +210,24 @@ class StepRun:
                     "in a loop with a number."
                 )
             self._used.add(name)
-            stored = self._of_earlier_runs().get(name)
+            stored = self._of_an_earlier_run(name)
         if stored is None:
             return None
-        kept, value = self._notes.open("step", self._job.job, stored)
+        kept, value, *named = self._notes.open("step", self._job.job, stored)
+        if named not in ([], [name]):
+            raise ForgedMessage(f"what is stored as step {name!r} is another step of the job")
         if (kept == OUTCOME) != (kind == OUTCOME):
             raise StepError(
                 f"{name!r} was stored as a {kept} and is used as a {kind} now; give it another name."
             )
         return kept, value
+
+    def _of_an_earlier_run(self, name: str) -> bytes | None:
+        stored = self._of_earlier_runs()
+        if not stored:
+            return None
+        kept = stored.get(self._notes.stored_name(self._job.job, name))
+        return kept if kept is not None else stored.get(name)  # of a release that hid no names
 
     def _of_earlier_runs(self) -> Mapping[str, bytes]:
         if self._stored is None:
@@ -238,17 +247,20 @@ class StepRun:
     def save(self, name: str, kind: str, value: Any) -> Any:
         """Store a value; returns its JSON form."""
         job = self._job.job
-        stored = self._notes.close("step", job, [kind, value])
+        # Of an encrypted job the store does not show the name, so it is kept beside.
+        told = [kind, value, name] if self._job.secret else [kind, value]
+        stored = self._notes.close("step", job, told)
         self._save(name, kind, stored)
         return self._notes.open("step", job, stored)[1]
 
     def _save(self, name: str, kind: str, stored: bytes) -> None:
-        self._check_size(name, len(stored))
+        stored_name = self._notes.stored_name(self._job.job, name)
+        self._check_size(name, stored_name, len(stored))
         deadline = time.monotonic() + SAVE_FOR_S
         while True:
             try:
                 held = self._notes.save_step(
-                    self._job.owner, self._job.job, name, stored, lasting=kind != OUTCOME
+                    self._job.owner, self._job.job, stored_name, stored, lasting=kind != OUTCOME
                 )
                 break
             except StoreUnavailable:
@@ -261,14 +273,14 @@ class StepRun:
                 "and another one may run it"
             )
 
-    def _check_size(self, name: str, size: int) -> None:
+    def _check_size(self, name: str, stored_name: str, size: int) -> None:
         if size > MAX_OUTCOME:
             raise StepError(
                 f"The outcome of step {name!r} takes {size:,} bytes, more than the {MAX_OUTCOME:,} allowed; "
                 "store the data elsewhere and return where it is."
             )
         with self._lock:
-            self._sizes[name] = size
+            self._sizes[stored_name] = size
             total = sum(self._sizes.values())
         if total > MAX_OF_JOB:
             raise StepError(

@@ -51,9 +51,10 @@ def wait_to_send(proxy: JobProxy, error: Exception) -> HoldJob:
     return HoldJob(WAIT.before(2 + in_vain) / 1000, f"what follows from it could not be sent: {why}")
 
 
-def is_sender(middleware: Middleware) -> bool:
-    """Whether its after-hooks are there to send what follows from a job."""
-    return getattr(middleware, "sends_what_follows", False)
+def is_sender(middleware: Middleware, proxy: JobProxy) -> bool:
+    """Whether its after-hooks have something to send that follows from this job."""
+    asked = getattr(middleware, "sends_after", None)
+    return asked is not None and asked(proxy)
 
 
 def not_sent(
@@ -72,7 +73,7 @@ def not_sent(
     if not proxy.failed:
         return kwargs
     # It was done for those that were asked before; now it has failed, and something else may follow.
-    hooks = [(middleware, hook) for middleware, hook in broker.hooks(name) if is_sender(middleware)]
+    hooks = [(middleware, hook) for middleware, hook in broker.hooks(name) if is_sender(middleware, proxy)]
     for middleware, hook in hooks:
         try:
             hook(broker, proxy, **kwargs)

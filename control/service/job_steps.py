@@ -28,7 +28,7 @@ def steps_view(app: "App", job: Job) -> StepsView:
 
 def _step(app: "App", job: Job, name: str, kept: bytes, private: bool) -> StepView:
     try:
-        word, value = _opened(app, job, kept)
+        word, value, *named = _opened(app, job, kept)
     except CallboardError as error:
         return StepView(
             name=name, kind=None, finished=None, size=len(kept), note=f"it cannot be read here: {error}"
@@ -36,7 +36,7 @@ def _step(app: "App", job: Job, name: str, kept: bytes, private: bool) -> StepVi
     shown = PRIVATE if private else value
     finished = word != INTENT
     return StepView(
-        name=name,
+        name=named[0] if named else name,
         kind=_KINDS[word],
         finished=finished,
         size=len(kept),
@@ -45,11 +45,12 @@ def _step(app: "App", job: Job, name: str, kept: bytes, private: bool) -> StepVi
     )
 
 
-def _opened(app: "App", job: Job, kept: bytes) -> tuple[str, Any]:
+def _opened(app: "App", job: Job, kept: bytes) -> list[Any]:
+    """Which kind, the value, and of an encrypted job its name."""
     told = app.broker.codec.open_note("step", job, kept)
-    if not (isinstance(told, list) and len(told) == 2 and told[0] in _KINDS):
+    if not (isinstance(told, list) and len(told) in (2, 3) and told[0] in _KINDS):
         raise ForgedMessage(f"a step of job {job.id} is none of ours")
-    return told[0], told[1]
+    return told
 
 
 def _is_private(app: "App", job: Job) -> bool:

@@ -168,8 +168,8 @@ class KeyActions:
         left = ring.following_at + tolerance - time.time() if ring.following is not None else 0.0
         if left > 0:
             raise NotPossible(
-                f"Key {ring.following} is in use for less than {tolerance / 60:.0f} min, and messages that were "
-                f"closed before may still arrive; try again in {left / 60:.0f} min."
+                f"Key {ring.following} is in use for less than {tolerance / 60:.0f} min, and messages that "
+                f"were closed before may still arrive; try again in {left / 60:.0f} min."
             )
 
     def _needed(self) -> dict[int, int]:
@@ -194,8 +194,8 @@ class KeyActions:
             _look_at_why(error)
             if isinstance(error.__cause__, KeyShredded) and not self._seal.tenants.has_been(job.lane):
                 raise KeyMissing(
-                    f"Job {job.id} is encrypted for tenant {job.lane!r}, which has no key in this database: see "
-                    "that DATABASE_URL names the fleet's, or remove the job."
+                    f"Job {job.id} is encrypted for tenant {job.lane!r}, which has no key in this database: "
+                    "see that DATABASE_URL names the fleet's, or remove the job."
                 ) from None
             return False
         return True

@@ -8,7 +8,7 @@ anew: so notes need not be written again, and rows that a chain of hashes holds 
 import time
 
 from jobs.sealing import About, Opened
-from middleware.sealing.envelope import SIGNED, check, decrypt, encrypt, head_of, sign
+from middleware.sealing.envelope import SIGNED, bound, check, decrypt, encrypt, head_of, sign
 from middleware.sealing.keyring import Keyring
 from middleware.sealing.tenant_keys import TenantKeys
 
@@ -44,6 +44,10 @@ class FleetSeal:
         parts = (purpose.encode(), tenant.encode("utf-8", "surrogatepass"))
         named = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
         return self.ring.digester().mac(named + text).hex()[:DIGEST_LETTERS]
+
+    def name(self, name: str, about: About) -> str:
+        text = bound(about) + name.encode("utf-8", "surrogatepass")
+        return self.tenants.namer(about.tenant).mac(text).hex()[:DIGEST_LETTERS]
 
     def ready(self) -> None:
         self.ring.closing()

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 from jobs.errors import CallboardError, ForgedMessage, KeyMissing, KeyShredded, KeyUnavailable
 from jobs.wrapped_keys import WrappedKey, WrappedKeys
 from middleware.sealing.keyring import Keyring
-from middleware.sealing.signing import derived
+from middleware.sealing.signing import Signer, derived
 
 if TYPE_CHECKING:
     from middleware.sealing.ciphers import Cipher
 
 SECRET_BYTES, NONCE_BYTES = 32, 12
 MOST_CACHED = 5_000
-#: Whoever is in a hurry waits so long for the store, in seconds; the first time longer, because what asks it is
-#: loaded then.
+#: Whoever is in a hurry waits so long for the store, in seconds; the first time longer, because what asks it
+#: is loaded then.
 PATIENCE_S, FIRST_PATIENCE_S = 0.25, 2.0
 #: When that was in vain nobody in a hurry asks again for so long, in seconds, for any tenant.
 AWAY_S = 2.0
@@ -38,6 +38,7 @@ class _Known:
     read_at: float
     until: float
     ciphers: dict[tuple[str, int], "Cipher"] = field(default_factory=dict)
+    namer: Signer | None = None
 
 
 class TenantKeys:
@@ -80,6 +81,13 @@ class TenantKeys:
         if known.number != number:
             raise KeyShredded(f"The key that this of tenant {tenant!r} was encrypted with was shredded.")
         return self._cipher(known, tenant, purpose, fleet_key)
+
+    def namer(self, tenant: str) -> Signer:
+        """What makes digests of names. Raises as `opening` does."""
+        known = self._of(tenant, make=False)
+        if known.namer is None:
+            known.namer = Signer(0, derived(known.secret, "name", tenant))
+        return known.namer
 
     def shred(self, tenant: str) -> bool:
         """Make all of a tenant unreadable for ever. Other processes remember its key for `cache_s`."""

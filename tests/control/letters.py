@@ -19,8 +19,8 @@ from tests.sealed import KEYS
 
 
 class Bank:
-    """What the actor `charge` talks to. `broken` are the customers whom it refuses, None all of them, and `odd`
-    those for whom it fails in another way."""
+    """What the actor `charge` talks to. `broken` are the customers whom it refuses, None all of them; for the
+    `odd` it fails in another way."""
 
     def __init__(self) -> None:
         self.broken: set[str] | None = None

@@ -9,7 +9,7 @@ from control.service.errors import NotConfirmed, NotPossible
 from control.service.keys import KeyActions
 from jobs.errors import KeyShredded
 from jobs.sealing import About
-from middleware.sealing.ring_file import read_ring
+from middleware.sealing.ring_file import Ring, new_key, read_ring, write_ring
 from settings import Settings, key_bytes
 from tests.control.running import callboard, refused
 from tests.sealed import KEYS, give_keys
@@ -88,6 +88,32 @@ def test_over_http_keys_are_listed_rotated_and_shredded_and_none_is_sent(
     with pytest.raises(KeyShredded):
         app.sealing.seal.open(sealed, ABOUT)
     assert "cbk_" not in listed.text + rotated.text
+
+    restored = client.post("/api/v1/keys/restore", json={"tenantId": "acme"})
+    again = client.post("/api/v1/keys/restore", json={"tenantId": "acme"})
+    assert (restored.json(), again.json()) == ({"restored": True}, {"restored": False})
+    assert app.sealing.seal.close(b"x", ABOUT, secret=True)
+
+
+def test_over_http_an_old_key_is_brought_over_and_given_up(served: tuple[App, httpx2.Client]):
+    app, client = served
+    file = app.settings.keys_file
+    give_keys(app.settings.home)
+    app.sealing.ring.look_again()
+    app.sealing.seal.close(b"x", ABOUT, secret=True)
+    ring = read_ring(file)
+    assert ring is not None
+    write_ring(file, Ring({**ring.keys, 2: new_key()}, 2))
+    app.sealing.ring.look_again()
+
+    early = client.post("/api/v1/keys/retire", json={"number": 1})
+    resealed = client.post("/api/v1/keys/reseal")
+    retired = client.post("/api/v1/keys/retire", json={"number": 1})
+
+    assert (early.status_code, early.json()["error"]["code"]) == (409, "not_possible")
+    assert (resealed.status_code, resealed.json()["done"]) == (200, 1)
+    assert [one["number"] for one in retired.json()] == [2]
+    assert "cbk_" not in early.text + resealed.text + retired.text
 
 
 def test_the_command_makes_a_key_and_names_what_is_missing_without_one(env, joined):

@@ -9,7 +9,9 @@ import pytest
 from actors import app
 from database.migrations import migrate
 from jobs.model import NewJob, Outcome, WorkerInfo
+from middleware.sealing import Keyring
 from tests.control.board import work
+from tests.sealed import KEY
 
 PAGE = Path(__file__).parents[2] / "docs" / "operating.md"
 SHOWN = re.findall(r"^    callboard (.*)$", PAGE.read_text(), re.MULTILINE)
@@ -17,8 +19,9 @@ QUEUE = "report-generate"
 
 
 @pytest.fixture
-def board(memory):
-    """A worker, a delayed job of acme, and a failed one."""
+def board(memory, monkeypatch):
+    """A worker, a delayed job of acme, a failed one, and a key of the fleet."""
+    monkeypatch.setattr(app.sealing, "ring", Keyring({1: KEY}, None, Path("/nowhere")))
     migrate(app.engine())
     memory.register(WorkerInfo("vm:4711", "vm", 4711, "0.1", 8, (QUEUE,), 1_000), lease_ms=60_000)
     memory.enqueue([NewJob("ID", QUEUE, "report_generate", b"", lane="acme")])

@@ -137,13 +137,16 @@ def test_an_encrypted_job_on_a_server_shows_what_is_done_and_no_value(
 
     sender, other = composed(), composed()
     migrate(sender.engine())
-    charge = dramatiq.actor(card_charge, queue_name="card-charge", broker=sender.broker)
+    declared = dramatiq.actor(queue_name="card-charge", broker=sender.broker)
+    charge = declared(card_charge)
     message = charge.send("4111")
     sender.store.register(a_worker("w1"), 60_000)
     (held,) = sender.store.fetch(FetchRequest("w1", "t1", 1, {"card-charge": 1})).jobs
-    for name, value in (("b", ["step", "4111"]), ("a", ["intent", {"card": "4111"}])):
-        sealed = sender.broker.codec.close_note("step", held, value)
-        assert sender.store.save_step("w1", held.id, held.token, name, sealed)
+    codec = sender.broker.codec
+    for name, kind, value in (("b", "step", "4111"), ("a", "intent", {"card": "4111"})):
+        sealed, stored = codec.close_note("step", held, [kind, value, name]), codec.stored_name(held, name)
+        assert stored != name
+        assert sender.store.save_step("w1", held.id, held.token, stored, sealed)
     for app in (sender, other):  # the other one does not know the actor
         first, second = JobService(app).steps(message.message_id).steps
         assert (first.name, first.finished, first.outcome) == ("b", True, "[private]")

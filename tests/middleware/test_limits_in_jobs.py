@@ -10,7 +10,7 @@ from broker.testing import FakeJobs, inline
 from jobs.errors import HoldJob, InvalidPayload
 from jobs.marks import Secret
 from jobs.states import JobState
-from middleware.limits import limit
+from middleware.limits import Limits, limit
 from middleware.tenancy import tenant
 from tests.middleware.steps import job_of
 
@@ -21,6 +21,7 @@ def policies() -> dict[str, Any]:
     return {
         "limits": {
             "mail": {"by": "tenant", "queues": ["send"], **bucket},
+            "spaced": {"by": "tenant", "queues": ["spell"], "algorithm": "gcra", "limit": 2, "per": "1min"},
             "person": {"by": "user", "queues": ["ask"], **bucket},
             "heavy": {"by": "queue", "queues": ["crunch"], **bucket, "limit": 10},
             "gmail": {"by": "resource", "algorithm": "concurrency", "limit": 1},
@@ -46,6 +47,28 @@ def test_a_tenant_has_what_its_limit_allows_and_its_own_where_the_settings_say_s
     jobs.advance(61)
     jobs.run_all()
     assert (runs.count("acme"), runs.count("big")) == (4, 6)
+
+
+def test_a_job_whose_token_is_near_waits_for_it_in_its_thread(
+    jobs: FakeJobs, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[str] = []
+    (limits,) = [one for one in app.broker.middleware if isinstance(one, Limits)]
+    monkeypatch.setattr(limits, "_threads", lambda: (3, 4))
+
+    @actor
+    def spell(of: str) -> None:
+        runs.append(of)
+
+    for _ in range(2):
+        spell.send_with_options(args=("acme",), tenant_id="acme")
+    jobs.run_all()
+    jobs.advance(29.985)
+    monkeypatch.setattr("middleware.limits.time.sleep", lambda seconds: runs.append(f"waits {seconds:g} s"))
+    jobs.run_all()
+    assert len(runs) == 3
+    assert runs[1].startswith("waits 0.01")
+    assert runs[2] == "acme"
 
 
 def test_a_users_jobs_wait_by_themselves_and_those_of_others_go_on(jobs: FakeJobs) -> None:
@@ -128,6 +151,19 @@ def test_a_resource_that_no_limit_is_for_is_refused(jobs: FakeJobs) -> None:
     job = job_of(jobs, message)
     assert job.state is JobState.FAILED
     assert b"no limit [limits.imap] by resource" in (job.record or b"")
+
+
+def test_a_resource_that_would_show_a_private_argument_is_refused(jobs: FakeJobs) -> None:
+    @actor(attempts=1)
+    def fetch(address: Annotated[str, Secret], account: int) -> None:
+        limit(f"gmail:acct-{account}")
+        limit(f"quota:{address}")
+
+    message = fetch.send("ada@example.com", 7)
+    jobs.run_all()
+    record = job_of(jobs, message).record or b""
+    assert b"names of resources are stored in clear: name the resource by an id" in record
+    assert b"ada@" not in record
 
 
 def test_outside_of_a_job_a_limit_holds_nothing_back() -> None:

@@ -235,6 +235,34 @@ def test_no_secret_is_in_clear_anywhere_and_whoever_has_the_key_reads_it(
     assert JobService(sealed_app).get(waiting.message_id).data == {"card": PLANTED + "-"}
 
 
+def test_a_result_in_clear_is_not_taken_for_that_of_an_encrypted_job(
+    real_app: App, running_worker: StartWorker
+) -> None:
+    @actor(queue="sealed", attempts=1)
+    def count() -> int:
+        progress(50, message="half")
+        return 7
+
+    job_id = count.send().message_id
+    running_worker()
+    settled(real_app, job_id)
+    assert JobService(real_app).get(job_id).returnvalue == 7
+    assert JobService(real_app).progress(job_id).message == "half"
+
+    keys = real_app.store.keys
+    with redis.Redis.from_url(real_app.redis_address().url) as client:
+        client.hset(keys.of("outcomes"), job_id, b'{"result":1000000,"sealed":"AgAB"}')
+        assert JobService(real_app).get(job_id).returnvalue is None
+        client.hset(keys.of("outcomes"), job_id, b'{"result":1000000}')
+        client.hset(keys.of("progress"), job_id, b'{"percent":50,"message":"all is well"}')
+
+    view = JobService(real_app).get(job_id)
+    assert view.returnvalue is None
+    assert JobService(real_app).progress(job_id).message is None
+    opened = real_app.broker.notes.opened(stored(real_app, job_id))
+    assert b"is in clear: somebody else wrote it" in (opened.record or b"")
+
+
 def test_a_shredded_tenants_jobs_are_unreadable_and_refused_and_others_go_on(
     real_app: App, running_worker: StartWorker, ran: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,7 @@
 """What is secret stays so on its way: in messages that wait in another one's options, and in what follows."""
 
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import dramatiq
@@ -36,7 +36,7 @@ def policies() -> dict[str, Any]:
 
 
 @pytest.fixture
-def ran(real_app: App) -> Iterator[list[Any]]:
+def ran(real_app: App) -> list[Any]:
     ran: list[Any] = []
 
     @actor(queue="orders")
@@ -64,7 +64,7 @@ def ran(real_app: App) -> Iterator[list[Any]]:
     def told(message: dict[str, Any], result: Any) -> None:
         ran.append((message, result))
 
-    yield ran
+    return ran
 
 
 def act(app: App, name: str) -> "dramatiq.Actor[..., Any]":

@@ -4,21 +4,25 @@ import asyncio
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import pytest
 
 from actors.composition import App
 from actors.declare import actor
+from actors.notes import JobNotes
 from broker.testing import FakeJobs
 from control.service import JobService
-from jobs.errors import JobCancelled, LeaseLost, StoreUnavailable
+from control.service.keys import KeyActions
+from jobs.errors import ForgedMessage, JobCancelled, LeaseLost, StoreUnavailable
 from jobs.marks import Secret
 from jobs.states import JobState
 from middleware import steps
 from middleware.current import running
 from middleware.job_log import job_log
-from middleware.steps import effect, step
+from middleware.sealing.ring_file import Ring, new_key, read_ring, write_ring
+from middleware.steps import OUTCOME, StepRun, effect, step
 from tests.broker.workers import state_of
 from tests.middleware.steps import error_of, job_of
 from tests.waiting import eventually
@@ -507,8 +511,50 @@ def test_what_an_encrypted_job_notes_is_encrypted(real_app: App, running_worker:
     eventually(lambda: state_of(store, message.message_id) is JobState.FAILED)
     eventually(lambda: len(store.logs(message.message_id)) == 2)
     kept, logs = store.steps(message.message_id), store.logs(message.message_id)
-    assert list(kept) == ["look", "mail"]
+    assert len(kept) == 2
+    assert {"look", "mail"}.isdisjoint(kept)
     assert b"hunter2" not in b"".join([*kept.values(), *(chunk for log in logs for chunk in log.chunks)])
     assert seen == ["outcome hunter2-hunter2", "hunter2-hunter2"] * 2
     (first, _) = JobService(real_app).logs(message.message_id)
     assert first.lines[0].values == {"token": "hunter2-hunter2"}
+
+
+def test_the_names_of_steps_of_an_encrypted_job_are_digests_that_outlast_a_rotation(
+    real_app: App, running_worker: Any
+) -> None:
+    calls = list[str]()
+    file = real_app.settings.keys_file
+
+    @actor(backoff=AT_ONCE, attempts=1)
+    def secretive(address: Annotated[str, Secret]) -> None:
+        step(f"mail {address}", calls.append, address)
+        raise ConnectionError
+
+    running_worker()
+    store, job_id = real_app.store, secretive.send("ada@example.com").message_id
+    eventually(lambda: state_of(store, job_id) is JobState.FAILED)
+    assert "ada@example.com" not in str(list(store.steps(job_id)))
+    assert [one.name for one in JobService(real_app).steps(job_id).steps] == ["mail ada@example.com"]
+
+    ring = read_ring(file)
+    assert ring is not None
+    write_ring(file, Ring({**ring.keys, 2: new_key()}, 2))
+    real_app.sealing.ring.look_again()
+    keys = KeyActions(real_app, "ada")
+    for _ in keys.reseal():
+        pass
+    keys.retire(1)
+    assert store.retry_dead([job_id]) == [True]
+    eventually(lambda: store.get(job_id).deliveries == 2 and state_of(store, job_id) is JobState.FAILED)
+    assert calls == ["ada@example.com"]
+
+    # One step is not taken for another one of its job, either.
+    ((name, kept),) = store.steps(job_id).items()
+    job = store.get(job_id)
+    assert job is not None
+    other = real_app.broker.codec.stored_name(job, "transfer")
+    assert other != name
+    run = StepRun(SimpleNamespace(job=job, secret=True, cancelled=False), JobNotes(lambda: real_app.broker))
+    run._stored = {other: kept}
+    with pytest.raises(ForgedMessage, match="another step"):
+        run.begin("transfer", OUTCOME)

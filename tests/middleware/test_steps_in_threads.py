@@ -32,7 +32,7 @@ def test_a_plain_function_on_the_event_loop_is_refused_because_it_would_hold_up_
         if kind == "step":
             step("charge", done.append, "done")
         else:
-            effect("charge", None, lambda intent: done.append("done"), lambda intent: None)
+            effect("charge", "done", done.append, lambda intent: None)
 
     message = order.send()
     jobs.run_all()
@@ -45,12 +45,13 @@ def test_a_plain_function_on_the_event_loop_is_refused_because_it_would_hold_up_
 def test_a_coroutine_may_have_plain_functions_as_steps_in_a_thread(jobs: FakeJobs) -> None:
     done, fails = list[str](), [ConnectionError()]
 
+    def nothing(intent: str) -> None:
+        return None
+
     @actor(backoff=AT_ONCE)
     async def order() -> None:
         await asyncio.to_thread(step, "reserve", done.append, "reserved")
-        await asyncio.to_thread(
-            effect, "charge", {"key": 1}, lambda intent: done.append("charged") or True, lambda intent: None
-        )
+        await asyncio.to_thread(effect, "charge", "charged", done.append, nothing)
         if fails:
             raise fails.pop()
 
@@ -102,7 +103,7 @@ def test_in_a_process_with_a_worker_no_thread_has_an_effect_without_a_job(
     def left_behind() -> None:
         over.wait(20)
         try:
-            effect("charge", None, lambda intent: done.append("charged"), lambda intent: None)
+            effect("charge", "charged", done.append, lambda intent: None)
         except StepError as error:
             refused.append(error)
 
@@ -119,7 +120,7 @@ def test_in_a_process_with_a_worker_no_thread_has_an_effect_without_a_job(
     over.set()
     threads[0].join(20)
     assert (len(refused), done) == (1, [])
-    worker.stop()
+    worker.stop(timeout=10_000)
     assert effect("charge", None, lambda intent: "called", lambda intent: None) == "called"
 
 
@@ -181,7 +182,7 @@ def test_a_step_in_a_thread_does_not_begin_after_its_attempt(jobs: FakeJobs) -> 
     def late() -> None:
         over.wait(20)
         try:
-            effect("charge", None, lambda intent: done.append("charged"), lambda intent: None)
+            step("charge", done.append, "charged")
         except LeaseLost as error:
             ended.append(error)
 

@@ -17,6 +17,9 @@ if next(changed) then
 else
   redis.call('HDEL', overrides, field)
 end
+-- What stands by does so by the numbers before: it asks again.
+local stands = 's' .. SEP .. rule
+redis.call('ZREMRANGEBYLEX', limited, '[' .. stands .. '\30', '(' .. stands .. '\31')
 local from = 'w' .. SEP .. rule .. '\30'
 local members = redis.call('ZRANGEBYLEX', limited, '[' .. from, '(w' .. SEP .. rule .. '\31', 'LIMIT', 0, most)
 for _, member in ipairs(members) do
