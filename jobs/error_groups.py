@@ -2,7 +2,15 @@
 
 from collections.abc import Iterator
 
-from jobs.errors import HoldJob, InvalidPayload, JobExpired, PermanentError, RetryAfter, RunEnded
+from jobs.errors import (
+    HoldJob,
+    InvalidPayload,
+    JobExpired,
+    LimitReached,
+    PermanentError,
+    RetryAfter,
+    RunEnded,
+)
 
 FINAL = (PermanentError, InvalidPayload, JobExpired)
 
@@ -25,6 +33,8 @@ def leaves(exception: BaseException) -> Iterator[BaseException]:
 
 
 def _rank(exception: BaseException) -> int:
+    if isinstance(exception, LimitReached):
+        return 2
     if not isinstance(exception, Exception):
         return 0 if isinstance(exception, RunEnded) else 1  # an interrupt, say
     return next((rank for rank, kinds in _ORDER if isinstance(exception, kinds)), 5)

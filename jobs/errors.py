@@ -108,6 +108,18 @@ class JobCancelled(RunEnded):
     """Raised in an actor whose job was cancelled while it ran, or by an actor that gives its job up."""
 
 
+class LimitReached(RunEnded):
+    """Raised by `limit()` in a run: there is nothing of its resource now. The job goes back to its place, no
+    attempt is spent, and it starts anew after `seconds` or when something is given back. Who means to go on
+    without the resource catches this by its name."""
+
+    def __init__(self, seconds: float, reason: object, rests: str = "job") -> None:
+        self.reason = printable(reason)
+        super().__init__(self.reason)
+        self.seconds = seconds
+        self.rests = rests
+
+
 class LeaseLost(RunEnded):
     """Raised in an actor whose process does not hold its job any more: another may run it already, and
     nothing that this run does is kept."""

@@ -1,6 +1,6 @@
 """How a run ended, as it will be settled: for what stands above all that decide."""
 
-from jobs.errors import HoldJob, JobCancelled, LeaseLost
+from jobs.errors import HoldJob, JobCancelled, LeaseLost, LimitReached
 from jobs.model import Outcome
 from middleware.delivery import Delivery
 
@@ -12,7 +12,7 @@ def outcome_of(run: Delivery) -> Outcome:
     cause = run.exception
     if cause is None and not run.failed:
         return Outcome.COMPLETED
-    if isinstance(cause, HoldJob):
+    if isinstance(cause, HoldJob | LimitReached):
         return Outcome.HELD
     if isinstance(cause, JobCancelled):
         return Outcome.CANCELLED

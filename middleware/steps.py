@@ -157,10 +157,10 @@ class Steps(dramatiq.Middleware):
         self._watch = Watch()
 
     def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
-        self._watch.workers += 1
+        self._watch.workers.add(worker)
 
     def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
-        self._watch.workers -= 1
+        self._watch.workers.discard(worker)  # which may be stopped twice
 
     def before_process_message(self, broker: dramatiq.Broker, message: Any) -> None:
         message.steps = self

@@ -7,6 +7,8 @@ import threading
 from typing import ClassVar
 from weakref import WeakSet
 
+import dramatiq
+
 
 class Watch:
     """Of one stack. `workers` are those of this process that it serves; where there is none, as in a test,
@@ -15,7 +17,7 @@ class Watch:
     _all: ClassVar["WeakSet[Watch]"] = WeakSet()
 
     def __init__(self) -> None:
-        self.workers = 0
+        self.workers: set[dramatiq.Worker] = set()
         self.runs: set[int] = set()
         self._all.add(self)
 

@@ -11,7 +11,7 @@ from broker.kept_results import result_form
 from broker.options import LONGEST_DELAY_MS, removes_itself
 from broker.proxy import JobProxy
 from jobs.backoff import Backoff
-from jobs.errors import HoldJob, JobCancelled, LeaseLost, RunEnded
+from jobs.errors import HoldJob, JobCancelled, LeaseLost, LimitReached, RunEnded
 from jobs.failures import describe
 from jobs.hiding import to_hide
 from jobs.letters import Ended, names_of
@@ -51,7 +51,7 @@ def verdict_of(proxy: JobProxy, rules: QueueRules, declared: Mapping[str, Any] =
         return interrupted(proxy)._replace(detail=proxy.detail, progress=proxy.progress)
     if proxy.verdict is not None:
         return _checked(proxy.verdict._replace(detail=proxy.detail, progress=proxy.progress))
-    if isinstance(proxy.exception, HoldJob):
+    if isinstance(proxy.exception, HoldJob | LimitReached):
         return held(proxy, proxy.exception)
     if isinstance(proxy.exception, JobCancelled):
         return cancelled(proxy)
@@ -80,7 +80,7 @@ def failed(proxy: JobProxy, rules: QueueRules, cause: BaseException, *, again: b
     )
 
 
-def held(proxy: JobProxy, wish: HoldJob) -> Verdict:
+def held(proxy: JobProxy, wish: HoldJob | LimitReached) -> Verdict:
     """It may not run now. Nothing of this delivery is counted or kept but its progress."""
     return Verdict(
         proxy.job.id,

@@ -132,6 +132,9 @@ class Lines:
             self._awaken(line)
         return True
 
+    def awake(self, lane: LineKey) -> bool:
+        return (line := self._lines.get(lane)) is not None and line.awake
+
     def may_rest(self, line: Line) -> bool:
         """Whether the lane or gate is awake."""
         return bool(line.jobs) and not line.rests if line.key.gate else line.awake

@@ -202,9 +202,11 @@ class State:
         return rest is not None and rest.until > self.now
 
     def wake_line(self, key: LineKey) -> bool:
-        """What still holds the line back is found when it is met."""
+        """What still holds the line back is found when it is met. A gate of a lane that was awake brings its
+        queue no turn: where it had none, the queue itself waits."""
+        slept = not self.lines.awake(key.whole_lane)
         woke = self.lines.wake(key)
-        if woke and self.lines.get(key.whole_lane).awake:
+        if slept and self.lines.awake(key.whole_lane):
             self.make_ready(key.queue)
         return woke
 

@@ -293,6 +293,7 @@ class MemoryStore(JobStore):
             for queue in rules:
                 state.reband(queue)
             for queue in changed:
+                state.tick += 1  # they take turns as the settings name them
                 operators.rouse(state, queue)
 
     def adjust(self, scope: Scope, changes: Mapping[str, object]) -> None:

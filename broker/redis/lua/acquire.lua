@@ -1,12 +1,12 @@
 -- PURPOSE: Take what a running job wants of limits, all of it or nothing; if nothing, say when to come back.
 -- KEYS: jobs, meta, lines, order, clocks, gates, ready, timers, rests, running, starts, policies, overrides, meters, permits, limited, tally, totals, expiries
 -- ARGV: owner, id, token, request, wants, patience, list
--- RETURNS: 1 (granted), 2 (it stands by), 0 (refused) or -1 (another's by now); the us to wait before it may start, or the ms to stand by, or to wait; the counter that refuses; what is to rest; 1 for a provider's probe; 1 when a process should look again at the job's queue; 1 when its permits are short
+-- RETURNS: 1 (granted), 2 (it stands by), 0 (refused), -1 (another's by now) or -2 (it lacks only what it holds itself); the us to wait before it may start, or the ms to stand by, or to wait; the counter that refuses; what is to rest; 1 for a provider's probe; 1 when a process should look again at the job's queue; 1 when its permits are short
 -- EVENTS: none
 -- OOM: allowed
 -- INCLUDE: clock, record, places, counts, lines, limits, resting, meters, permits
--- `request` numbers what one delivery asks for, so that a repeated call takes nothing twice; 0 is before the run, and
--- is put back when the job is held or handed back. What is refused is kept until its worker has put the job back.
+-- `request` numbers what one delivery asks for, one after the other, so that a repeated call takes nothing twice and one
+-- that comes late nothing; 0 is before the run, and is put back when the job is held or handed back. What is refused is kept until its worker has put the job back.
 -- A caller with `patience` (ms) is given what will be there so soon, and is called earlier by half of it, so that
 -- nothing is lost on the way; where permits are short it stands by until one is handed over, by an entry of `list`.
 local RECHECK_MS = 60000
@@ -21,7 +21,8 @@ if stood then
   redis.call('ZREM', limited, stood.place)
   holding.standing = nil
 end
-if holding.request >= request then return { 1, 0, '', '', holding.probe and 1 or 0, 0, 0 } end
+if holding.request == request then return { 1, 0, '', '', holding.probe and 1 or 0, 0, 0 } end
+if holding.request > request then return { -1, 0, '', '', 0, 0, 0 } end -- nobody waits for the answer any more
 
 local all = cmsgpack.unpack(wants)
 
@@ -184,12 +185,13 @@ local function go_on_all()
   return look_again
 end
 
-local worst, worst_at, lacking, wait_us = nil, now, 0, 0
+local worst, worst_at, lacking, wait_us, own = nil, now, 0, 0, nil
 for _, want in ipairs(all) do
   as_it_holds(want)
   local room, at = room_and_time(want)
   if room < want[WANT_COST] then
     lacking = lacking + 1
+    if want[WANT_KIND] == 'concurrency' and want[WANT_LIMIT] - permits_held(holding, want[WANT_KEY]) < want[WANT_COST] then own = want end
     if not worst or at > worst_at then worst, worst_at = want, at end
     if want[WANT_KIND] == 'sliding_window' then
       wait_us = math.max(wait_us, (at - now) * 1000)
@@ -209,6 +211,7 @@ local function is_soon()
   return true
 end
 
+if own then return { -2, 0, own[WANT_KEY], '', 0, 0, 0 } end
 if worst and not is_soon() then
   local answer
   if patience > 0 and lacking == 1 and places_to_stand(worst) > 0 then

@@ -120,7 +120,16 @@ local function end_permit(taken, id, token)
   return taken.units
 end
 
--- A delivery is over: its permits are free, and what it took before it ran is put back when it did not run.
+local function permits_held(holding, key)
+  local units = 0
+  for _, taken in ipairs(holding.taken) do
+    if taken.key == key and taken.kind == 'concurrency' then units = units + taken.units end
+  end
+  return units
+end
+
+-- A delivery is over: its permits are free, and what it took before it ran is put back when it did not run. A job that
+-- was refused one more than it held waits for another's: by its own it would start at once to be refused again.
 local function end_holding(id, unspent)
   local holding = holding_of(id)
   if not holding then return end
@@ -129,6 +138,8 @@ local function end_holding(id, unspent)
   if holding.refused and not kept_waiting[id] and holding.refused.scope == '' then
     redis.call('ZREM', limited, holding.refused.place)
   end
+  local waits = #holding.taken > 0 and kept_waiting[id] and holding.refused.scope == '' and holding.refused.place
+  waits = waits and redis.call('ZREM', limited, waits) == 1 and waits
   for _, taken in ipairs(holding.taken) do
     if is_permit(taken) then
       wake_waiters(taken.key, end_permit(taken, id, holding.token))
