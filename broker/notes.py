@@ -4,6 +4,7 @@ they are read. Steps and logs go through the codec's `close_note` and `open_note
 The result of a job whose payload was only signed is in clear. Of progress the numbers always are.
 """
 
+import logging
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections import OrderedDict
@@ -20,11 +21,13 @@ from broker.proxy import JobProxy
 from jobs.errors import ForgedMessage, KeyMissing
 from jobs.model import FetchedJob, Job, Verdict
 
+logger = logging.getLogger("callboard.notes")
+
 #: The key in a record or a progress report under which the encrypted part stands, as base64.
 SEALED = "sealed"
 #: Settled jobs that are remembered, because a report of theirs may still be on its way out.
 MOST_SETTLED = 10_000
-LOST = orjson.dumps({"result": None, "note": "the key of its tenant is gone, so the result was not kept"})
+LOST = orjson.dumps({"result": None, "note": "it could not be encrypted, so the result was not kept"})
 
 
 class Notes:
@@ -91,12 +94,16 @@ class Notes:
     def _closed(
         self, kind: NoteKind, job: FetchedJob, told: Mapping[str, Any], secret: tuple[str, ...]
     ) -> bytes | None:
-        """The same with what is `secret` of it encrypted; None when there is no key."""
+        """The same with what is `secret` of it encrypted; None when that cannot be done."""
         hidden = {name: value for name, value in told.items() if name in secret}
         shown = {name: value for name, value in told.items() if name not in secret}
         try:
             sealed = self._codec.close_note(kind, job, hidden)
         except KeyMissing:
+            return None
+        except Exception as error:  # noqa: BLE001
+            # A job whose verdict does not leave stays active for as long as this process lives.
+            logger.error("the %s of job %s could not be encrypted: %s", kind, job.id, type(error).__name__)
             return None
         return orjson.dumps({**shown, SEALED: b64encode(sealed).decode()})
 

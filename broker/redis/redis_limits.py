@@ -28,7 +28,7 @@ from jobs.store import JobStore
 WAKE_CHUNK = 200
 _SEP = "\x1f"
 #: Answers of `acquire`, besides a refusal.
-_GRANTED, _STANDS_BY, _LOST = 1, 2, -1
+_GRANTED, _STANDS_BY, _LOST, _OWN = 1, 2, -1, -2
 _STATES = {b"closed": "closed", b"open": "open", b"half": "half-open"}
 
 
@@ -65,6 +65,8 @@ class RedisLimits(JobStore):
             return Grant(True, probe=bool(probe), after_ms=wait / 1000, brief=bool(brief))
         if answer == _LOST:
             return Grant(False, lost=True)
+        if answer == _OWN:
+            return Grant(False, key=key.decode(), own=True)
         return Grant(False, wait, key.decode(), WaitScope(waits.decode()))
 
     def _is_handed_over(self, entries: str, most_ms: int) -> bool:

@@ -1,7 +1,7 @@
 """In which order jobs start: by priority, fair between tenants, first come first served within one."""
 
 from jobs.model import Outcome
-from jobs.rules import QueueRules
+from jobs.rules import QueueRules, Rate
 from jobs.store import JobStore
 from tests.contract.clock import Clock
 from tests.contract.steps import (
@@ -160,6 +160,34 @@ def test_queues_take_turns(store: JobStore, clock: Clock) -> None:
         clock.advance(1)
         turns += take(store, queues=["a", "b"]).queue
     assert turns == "abab"
+
+
+def test_queues_that_new_settings_wake_take_turns_as_the_settings_name_them(store: JobStore) -> None:
+    spent = QueueRules(rate=Rate(1, 60_000))
+    store.configure({"a": spent, "b": spent}, {})
+    for queue in ("a", "b"):
+        store.enqueue(some_jobs(queue, 2, queue=queue))
+    assert sorted(ids(fetch(store, queues=["a", "b"]))) == ["a000", "b000"]
+    assert ids(fetch(store, queues=["a", "b"])) == []
+
+    store.configure({"b": QueueRules(), "a": QueueRules()}, {})
+    assert take(store, queues=["a", "b"]).queue == "b"
+
+
+def test_a_queue_that_was_out_of_its_rate_has_its_turn_after_those_that_waited(
+    store: JobStore, clock: Clock
+) -> None:
+    """A gate in it that wakes meanwhile changes nothing: its queue may not start anything yet."""
+    store.configure({"spent": QueueRules(rate=Rate(4, 5_000), gate_concurrency=1)}, {})
+    store.enqueue(some_jobs("free", 4, queue="spent") + some_jobs("gated", 2, queue="spent", gate="imap"))
+    started = fetch(store, queues=["spent"], credits=4)
+    assert of(ids(started)) == "fgff"
+    assert fetch(store, queues=["spent"]).jobs == []
+    settle(store, started.jobs[1])
+    store.enqueue([a_job("waited", queue="other")])
+
+    clock.advance(5_000)
+    assert run_order(store, 2, queues=["spent", "other"])[0] == "waited"
 
 
 def test_names_that_begin_alike_do_not_mix(store: JobStore) -> None:

@@ -263,6 +263,25 @@ def test_a_result_in_clear_is_not_taken_for_that_of_an_encrypted_job(
     assert b"is in clear: somebody else wrote it" in (opened.record or b"")
 
 
+def test_a_result_that_cannot_be_encrypted_is_not_kept_and_its_job_is_done_all_the_same(
+    real_app: App, running_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*about: object) -> bytes:
+        raise OSError("no such engine")
+
+    @actor(queue="sealed", attempts=1)
+    def count() -> int:
+        return 7
+
+    job_id = count.send().message_id
+    monkeypatch.setattr(real_app.broker.codec, "close_note", broken)
+    running_worker()
+    assert settled(real_app, job_id).state is JobState.COMPLETED
+    record = settled(real_app, job_id).record
+    assert record is not None
+    assert orjson.loads(record)["note"] == "it could not be encrypted, so the result was not kept"
+
+
 def test_a_shredded_tenants_jobs_are_unreadable_and_refused_and_others_go_on(
     real_app: App, running_worker: StartWorker, ran: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -147,6 +147,7 @@ local function end_holding(id, unspent)
       put_back(taken, id, holding.token)
     end
   end
+  if waits then redis.call('ZADD', limited, 0, waits) end
 end
 
 -- Jobs that were cancelled or promoted while they waited wait no more.
