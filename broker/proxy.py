@@ -47,7 +47,9 @@ class JobProxy(MessageProxy):
     code = ""  # the kind of its failure, set by whoever decided about it
     deadline_at: float | None = None  # monotonic seconds, for a job that has one
     cost: tuple[float, str] | None = None  # amount and unit, as the actor reported it
-    limiter: Any = None  # set by the limits middleware
+    limiter: Any = None  # set by the limits middleware, as are the next two
+    limit_turn: Any = None
+    limit_forgotten: Exception | None = None
     pause: tuple[int, str] | None = None  # in place of a retry: ms that its provider asked for, and why
     probe = False  # the breaker of its provider lets this delivery alone try
     brief = False  # its permits are short: they are given back as soon as it has run

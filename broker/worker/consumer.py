@@ -14,7 +14,8 @@ TURN_AT_STOP_S = 0.1
 
 
 class QueueConsumer(dramatiq.Consumer):
-    """`opened` is called once Dramatiq listens; `settle` takes a job whose run has ended."""
+    """`opened` is called once Dramatiq listens; `settle` takes a job whose run has ended, `hand_back` one
+    that no thread came to before the Worker's end."""
 
     def __init__(
         self,
@@ -23,12 +24,14 @@ class QueueConsumer(dramatiq.Consumer):
         stopped: threading.Event,
         opened: Callable[[str], None],
         settle: Callable[[JobProxy], None],
+        hand_back: Callable[[JobProxy], None],
     ) -> None:
         self._queue = queue
         self._timeout_s = timeout_s
         self._stopped = stopped
         self._opened: Callable[[str], None] | None = opened
         self._settle = settle
+        self._hand_back = hand_back
         self._never = threading.Event()
 
     def __next__(self) -> MessageProxy | None:
@@ -50,7 +53,9 @@ class QueueConsumer(dramatiq.Consumer):
     nack = ack
 
     def requeue(self, messages: Iterable[MessageProxy]) -> None:
-        """Nothing: what was not started is handed back by the exchange, all at once."""
+        """What was meant for threads that have ended. All else that had not started is back already."""
+        for message in messages:
+            self._hand_back(cast(JobProxy, message))
 
     def close(self) -> None:
         """Nothing: the connection is the exchange's."""

@@ -222,6 +222,14 @@ class Holdings:
             self._accepting = False
             self._hand_back(list(self._ahead))
 
+    def never_began(self, proxy: JobProxy) -> None:
+        """Give back a job that was meant for a thread which then ended before it."""
+        with self._lock:
+            if self._running.pop(proxy.message_id, None) is not None:
+                queue = self._queues[proxy.queue_name]
+                queue.share.running -= 1
+                queue.outbox.put(returned(proxy), proxy.queue_name, proxy.slot)
+
     def interrupt_running(self, not_before_ms: int = 0, but: Collection[str] = ()) -> list[JobProxy]:
         """Give back what still runs, to start elsewhere; it is too late for any outcome of its own. `but`
         are the ids of jobs that stay as they are."""

@@ -115,7 +115,8 @@ class Lifecycle(dramatiq.Middleware):
         """A consumer for Dramatiq; the queue is served from its first turn on."""
         # A run that outlives its Worker is settled where it came from, not through the next Worker's.
         settle = partial(self._settle, self._exchanges)
-        return QueueConsumer(queue, timeout_s, self._stopped, self._serve, settle)
+        assert self._holdings is not None
+        return QueueConsumer(queue, timeout_s, self._stopped, self._serve, settle, self._holdings.never_began)
 
     # Runs
 

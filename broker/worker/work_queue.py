@@ -40,17 +40,19 @@ class WorkQueue:
         else:
             self._items.put(item)
 
-    def get(self, block: bool = True, timeout: float | None = None) -> Item:
+    def get(self, timeout: float | None = None) -> Item:
         """The next job; raises queue.Empty. Whoever waits here is a worker thread from then on."""
-        if not block:
-            return self.get_nowait()
         thread = threading.get_ident()
         item = self._own.get(thread)
         self._own[thread] = None
         return self._items.get(timeout=timeout) if item is None else item
 
     def get_nowait(self) -> Item:
-        """A job that waits for any thread; raises queue.Empty."""
+        """What is left when the worker threads have ended, also what one of them was to take next; raises
+        queue.Empty."""
+        for thread in list(self._own):
+            if (item := self._own.pop(thread)) is not None:
+                return item
         return self._items.get_nowait()
 
     def task_done(self) -> None:

@@ -170,7 +170,7 @@ held = st.builds(
 
 def inside_redis(store: RedisStore, client: "redis.Redis", clock: Clock) -> dict[str, Any]:
     """What decides later steps and cannot be seen from outside: virtual times, who holds which unique name,
-    which starts the rates count, what lanes cost, the places in line."""
+    which starts the rates count, what lanes cost, the places in line, the turns of the queues."""
     keys = store.keys
     order = [m.decode().split("\x1f") for m in client.zrange(keys.of("order"), 0, -1)]
     turns = [m.decode().split("\x1f") for m in client.zrange(keys.of("gates"), 0, -1)]
@@ -183,6 +183,7 @@ def inside_redis(store: RedisStore, client: "redis.Redis", clock: Clock) -> dict
     standing = [m.decode().split("\x1f") for m in client.zrange(keys.of("waiting"), 0, -1)]
     return {
         "order": sorted((queue, int(band), int(vt, 16), lane) for queue, band, vt, lane in order),
+        "ready": [queue.decode() for queue in client.zrange(keys.of("ready"), 0, -1)],
         "gates": sorted(
             (queue, int(band), lane.partition("\x1e")[0], int(lane.partition("\x1e")[2], 16), gate)
             for queue, band, lane, gate in turns
@@ -214,6 +215,7 @@ def inside_memory(store: MemoryStore, clock: Clock) -> dict[str, Any]:
     logs = state.limits._starts.values()
     return {
         "order": sorted((*lane.key[:2], lane.vt, lane.key.lane) for lane in lanes if lane.awake),
+        "ready": [queue for _, queue in sorted(state.ready.values())],
         "gates": sorted((*lane.key[:3], turn, gate) for lane in lanes for turn, gate in lane.turns),
         "unique": {
             "\x1f".join(name): held.id for name, held in holders if not held.until or held.until > clock.now

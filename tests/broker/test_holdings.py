@@ -8,6 +8,7 @@ import pytest
 from broker.worker.holdings import Holdings
 from broker.worker.pace import MOST_AHEAD, SHORT_S, Pace
 from broker.worker.turns import WAIT_S
+from jobs.model import Outcome
 from jobs.rules import QueueRules, Rate
 from tests.broker.held import asked, done, holdings, proxies, run_many
 
@@ -34,6 +35,17 @@ def test_a_process_whose_queues_are_all_at_their_concurrency_asks_for_nothing() 
     held.receive(proxies("one", queue="narrow"), 0.0)
     assert asked(held) is None
     assert held.open_queues() == []
+
+
+def test_a_job_that_no_thread_came_to_before_the_end_goes_back_unspent() -> None:
+    held = holdings(threads=1)
+    (one,) = held.receive(proxies("one"), 0.0)
+    held.stop_accepting()
+    held.never_began(one)
+    assert held.running == 0
+    assert [verdict.outcome for verdict in held.take_verdicts(10)] == [Outcome.RETURNED]
+    held.never_began(one)
+    assert held.take_verdicts(10) == []
 
 
 def test_what_is_held_ahead_starts_when_a_thread_is_free_of_a_queue_that_may() -> None:

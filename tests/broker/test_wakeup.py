@@ -273,7 +273,7 @@ def test_stopping_consumers_leave_the_processor_to_the_jobs_that_finish() -> Non
 
     stopped = threading.Event()
     stopped.set()
-    consumer = QueueConsumer("q", 1.0, stopped, lambda queue: None, lambda proxy: None)
+    consumer = QueueConsumer("q", 1.0, stopped, lambda queue: None, lambda proxy: None, lambda proxy: None)
     since, turns = time.monotonic(), 0
     while time.monotonic() - since < 0.35:
         assert next(consumer) is None
