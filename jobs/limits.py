@@ -73,8 +73,8 @@ class Want(NamedTuple):
 
 class Grant(NamedTuple):
     """`granted`, or which counter refuses and when to come back by the store's clock. `probe`: the breaker
-    of a provider lets this delivery alone try. `lost`: the delivery is not this worker's any more. `own`: what
-    is missing is what it holds itself, so that it would wait for ever.
+    of a provider lets this delivery alone try. `lost`: the delivery is not this worker's any more. `own`:
+    what is missing is what it holds itself, so that it would wait for ever.
 
     `after_ms`: the grant counts from then on, and the job must not start before. `brief`: permits of this
     counter are short, so others wait for each millisecond: give them back at the end of the run."""

@@ -173,10 +173,10 @@ class JobStore(ABC):
         patience_ms: int = 0,
     ) -> Grant:
         """Take all that a delivery wants of limits, or nothing. `request` numbers what one delivery asks
-        for, in rising order and one at a time (a repeated number takes nothing twice, one that comes late
-        nothing at all): 0 is before its run, and is put back when the job is held or handed back unstarted. Permits
-        end with the delivery. A job that is refused and then held waits, by itself or with its scope,
-        until it is its turn.
+        for, rising and one at a time (a repeated number takes nothing twice, a late one nothing at all):
+        0 is before its run, and is put back when the job is held or handed back unstarted. Permits end
+        with the delivery. A job that is refused and then held waits, by itself or with its scope, until it
+        is its turn.
 
         `patience_ms` is how long the caller would rather wait than have the job held: it may be given what
         will be there by then (`Grant.after_ms`). Where permits are short, the call may last up to 0.1 s,

@@ -58,6 +58,8 @@ class Delivery(Protocol):
     deadline_at: float | None
     cost: tuple[float, str] | None
     limiter: Any  # of the limits middleware, or None
+    limit_turn: Any  # the lock of its threads that ask the limiter, once one has
+    limit_forgotten: Exception | None  # a `limit()` that its coroutine did not await
     probe: bool
     pause: tuple[int, str] | None  # in place of a retry: ms for which its gate or tenant rests, and why
     brief: bool  # its permits are given back as soon as it has run

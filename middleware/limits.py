@@ -4,44 +4,44 @@
         ...
     limit("gmail:acct-7")        # the same for the rest of the run, or a token of a rate
 
+In an `async def`: `async with limit(…)` and `await limit(…)`.
+
 A job that may not run now goes back to its place without an attempt, and what waits for the same rests
 with it. A job that no limit is for costs one look into a dictionary.
 """
 
 import itertools
 import logging
+import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import dramatiq
 
-from jobs.errors import CallboardError, HoldJob, InvalidPayload
+from jobs.errors import CallboardError, InvalidPayload, PermanentError
 from jobs.failures import worded_without_values
 from jobs.hiding import hide_values
 from jobs.limits import (
-    BREAKER_RULE,
     LARGEST_COST,
-    MARK,
-    PROVIDER_RATE,
     Algorithm,
     By,
     Grant,
     LimitBook,
     LimitRule,
     ProviderRule,
-    Terms,
     WaitScope,
     Want,
     check_resource,
-    key_of,
 )
 from jobs.store import JobStore
 from middleware.contract import contract_of
 from middleware.current import running
 from middleware.delivery import Delivery
 from middleware.gates import GateTemplate, template_of
+from middleware.permits import End, Permit, PermitToCome, on_an_event_loop
+from middleware.wants import provider_wants, refusal, want_of, whose_of
 
 logger = logging.getLogger(__name__)
 
@@ -50,13 +50,13 @@ logger = logging.getLogger(__name__)
 PATIENCE_MS = 40
 FREE_PART = 4
 
-_RESTS = {WaitScope.JOB: "job", WaitScope.GATE: "lane", WaitScope.LANE: "lane", WaitScope.QUEUE: "queue"}
-
 
 class Limiter(Protocol):
     """What `limit` asks."""
 
-    def take(self, job: Delivery, resource: str, cost: int) -> "Permit": ...
+    def take(self, job: Delivery, resource: str, cost: int) -> End: ...
+
+    def forgotten(self, job: Delivery, resource: str) -> None: ...
 
 
 class Plan(NamedTuple):
@@ -72,33 +72,25 @@ class Plan(NamedTuple):
 def limit(resource: str, cost: int = 1) -> "Permit":
     """Take a permit, or `cost` tokens, of a resource: the part before the colon names the limit.
 
-    When there is none now, the job is held until there is, and starts anew then: nothing after this line
-    has run. As a context manager it gives a permit back at its end. Outside of a job it does nothing.
-    Raises InvalidPayload for a resource that no limit is for.
+    When there is none now, LimitReached ends the run: the job is held until there is, and starts anew then;
+    nothing after this line has run. As a context manager it gives a permit back at its end. On an event loop
+    nothing is taken until it is awaited: `async with limit(…)`, or `await limit(…)`. Outside of a job it
+    does nothing.
+
+    Raises InvalidPayload for a resource that no limit is for, or of which the job already holds what there
+    is; LeaseLost when another process has the job; PermanentError for a plain `with` on an event loop.
     """
     rule, whose = check_resource(resource)
+    cost = _checked_cost(cost)
     job = running.get()
     if job is None or job.limiter is None:
-        return Permit(None)
+        return Permit()
     limiter: Limiter = job.limiter
-    return limiter.take(job, f"{rule}:{whose}", _checked_cost(cost))
-
-
-class Permit:
-    """What `limit` has taken."""
-
-    def __init__(self, end: Callable[[], None] | None) -> None:
-        self._end = end
-
-    def __enter__(self) -> "Permit":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        end, self._end = self._end, None
-        if end is not None:
-            end()
+    name = f"{rule}:{whose}"
+    if on_an_event_loop():
+        take = partial(limiter.take, job, name, cost)
+        return PermitToCome(name, take, partial(limiter.forgotten, job, name))
+    return Permit(limiter.take(job, name, cost))
 
 
 class Limits(dramatiq.Middleware):
@@ -120,6 +112,7 @@ class Limits(dramatiq.Middleware):
         self._gates: dict[str, GateTemplate] = {}
         self._functions: dict[str, Callable[..., Any]] = {}  # of the actors
         self._requests = itertools.count(1)
+        self._lock = threading.Lock()
         self._resources = book.has_resources
 
     # At send
@@ -164,6 +157,10 @@ class Limits(dramatiq.Middleware):
         result: Any = None,
         exception: BaseException | None = None,
     ) -> None:
+        if message.limit_forgotten is not None and message.exception is None:
+            message.verdict, message.follow = None, ()
+            message.stuff_exception(message.limit_forgotten)
+            message.fail()
         if message.brief:
             try:
                 self._store().give_back(message.message_id, message.job.token, 0, queue=message.queue_name)
@@ -182,7 +179,7 @@ class Limits(dramatiq.Middleware):
             patience_ms=PATIENCE_MS if free > 0 and free * FREE_PART >= threads else 0,
         )
         if not grant.granted:
-            raise _hold(grant)
+            raise refusal(grant, in_run=request > 0)
         if grant.after_ms:
             time.sleep(grant.after_ms / 1000)
         if request == 0:
@@ -226,18 +223,18 @@ class Limits(dramatiq.Middleware):
                         continue
                     whose = f"{tenant}/{user}"
                     waits = WaitScope.GATE if gate == f"user:{user}" else WaitScope.JOB
-            wants.append(_want(rule, whose, tenant, cost or rule.cost, waits))
+            wants.append(want_of(rule, whose, tenant, cost or rule.cost, waits))
         if gate and self._resources and (found := self._gate_rule(job.queue_name, gate)) is not None:
-            wants.append(_want(found, _whose(found, gate), tenant, cost or found.cost, WaitScope.GATE))
+            wants.append(want_of(found, whose_of(found, gate), tenant, cost or found.cost, WaitScope.GATE))
         name = options.get("provider")
         provider = self._book.provider(name) if name else plan.provider
         if provider is not None:
-            wants += _provider_wants(provider, WaitScope.GATE if gate else WaitScope.LANE)
+            wants += provider_wants(provider, WaitScope.GATE if gate else WaitScope.LANE)
         return wants
 
     # In the run
 
-    def take(self, job: Delivery, resource: str, cost: int) -> Permit:
+    def take(self, job: Delivery, resource: str, cost: int) -> End:
         name = resource.partition(":")[0]
         rule = self._book.resource_rule(job.queue_name, name)
         if rule is None:
@@ -246,17 +243,34 @@ class Limits(dramatiq.Middleware):
             )
         self._check_name(job, resource)
         # A permit that the job has since its start, because this is its gate, is the one that is meant.
-        if rule.algorithm is Algorithm.CONCURRENCY and job.options.get("gate") == resource:
-            return Permit(None)
-        want = _want(
-            rule, _whose(rule, resource), job.job.lane, cost if cost > 1 else rule.cost, WaitScope.JOB
-        )
-        store, request = self._store(), next(self._requests)
-        token, queue = job.job.token, job.queue_name
-        self._acquire(job, [want], request)
+        if rule.algorithm is Algorithm.CONCURRENCY and resource == self._gate_of(job):
+            return None
+        cost = cost if cost > 1 else rule.cost
+        want = want_of(rule, whose_of(rule, resource), job.job.lane, cost, WaitScope.JOB)
+        store, token, queue = self._store(), job.job.token, job.queue_name
+        with self._turn(job):  # the store takes what threads of one job ask for in the order of its numbers
+            request = next(self._requests)
+            self._acquire(job, [want], request)
         if rule.algorithm is not Algorithm.CONCURRENCY:
-            return Permit(None)
-        return Permit(lambda: store.give_back(job.message_id, token, request, queue=queue))
+            return None
+        return lambda: store.give_back(job.message_id, token, request, queue=queue)
+
+    def forgotten(self, job: Delivery, resource: str) -> None:
+        """The work was done without what it should wait for: whoever wrote it is told by its failure."""
+        job.limit_forgotten = PermanentError(
+            f"limit({resource!r}) was not awaited, so nothing was taken: on an event loop write "
+            "`await limit(…)`, or `async with`."
+        )
+
+    def _gate_of(self, job: Delivery) -> str:
+        plan = self._plans.get((job.actor_name, job.queue_name))
+        return job.options.get("gate", plan.gate if plan is not None else "") or ""
+
+    def _turn(self, job: Delivery) -> threading.Lock:
+        with self._lock:
+            turn: threading.Lock = job.limit_turn or threading.Lock()
+            job.limit_turn = turn
+            return turn
 
     def _check_name(self, job: Delivery, resource: str) -> None:
         """Jobs, tenants and people who look at them share the counters: their names are never encrypted."""
@@ -270,46 +284,6 @@ class Limits(dramatiq.Middleware):
                     "and names of resources are stored in clear: name the resource by an id."
                 )
             )
-
-
-def _whose(rule: LimitRule, resource: str) -> str:
-    name, _, whose = resource.partition(":")
-    return whose if rule.name == name else resource  # the rate of a queue counts all kinds of resources
-
-
-def _want(rule: LimitRule, whose: str, tenant: str, cost: int, waits: WaitScope) -> Want:
-    by_tenant = rule.by in (By.TENANT, By.USER, By.RESOURCE)
-    tenant = tenant if by_tenant else ""
-    return Want(
-        key_of(rule.name, whose),
-        rule.name,
-        rule.algorithm,
-        rule.terms_of(tenant),
-        cost,
-        tenant,
-        waits,
-        rule.slows,
-    )
-
-
-def _provider_wants(provider: ProviderRule, waits: WaitScope) -> list[Want]:
-    breaker = key_of(BREAKER_RULE, provider.name)
-    wants = [Want(breaker, BREAKER_RULE, Algorithm.BREAKER, Terms(1), waits=waits)]
-    if (rate := provider.rate_rule) is not None:
-        wants.append(_want(rate, "", "", 1, waits))
-    return wants
-
-
-def _hold(grant: Grant) -> HoldJob:
-    rule, _, whose = grant.key.partition(MARK)
-    kind, _, provider = rule.partition(":")
-    if rule == BREAKER_RULE:
-        what = f"the provider {whose} is out of order"
-    elif kind == PROVIDER_RATE:
-        what = f"the provider {provider} has all it may get"
-    else:
-        what = f"the limit {rule} is used up" + (f" for {whose}" if whose else "")
-    return HoldJob(grant.wait_ms / 1000, what, _RESTS[grant.waits])
 
 
 def _checked_cost(cost: object) -> int:

@@ -1,5 +1,6 @@
 """What the in-memory store tells of its jobs, queues and lanes."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -109,10 +110,10 @@ def _rests(state: State, record: Record) -> bool:
 
 
 def _per_minute(state: State, queue: str, which: JobState) -> float:
-    """Over the minute before this one and what has passed of this one."""
+    """Over the minute before this one and what has passed of this one, in whole thousandths."""
     minute, passed = divmod(state.now, MINUTE_MS)
     ended_lately = state.minutes[queue, which, minute] + state.minutes[queue, which, minute - 1]
-    return round(ended_lately * MINUTE_MS / (MINUTE_MS + passed), 3)
+    return math.floor(1000 * ended_lately * MINUTE_MS / (MINUTE_MS + passed) + 0.5) / 1000
 
 
 def lanes(state: State, queue: str, names: Sequence[str] | None, limit: int) -> list[LaneStats]:

@@ -90,6 +90,11 @@ class Holding:
     refused: Refused | None = None
     probe: bool = False
 
+    def permits(self, key: str) -> int:
+        return sum(
+            one.units for one in self.taken if one.key == key and one.algorithm is Algorithm.CONCURRENCY
+        )
+
 
 class RunLimits:
     """Counters by key. `now` is handed in: it stands still during a verb."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from jobs.memory import accepting, acquiring
+from jobs.memory import accepting, freeing
 from jobs.memory.forms import failure
 from jobs.memory.limits import Rest
 from jobs.memory.run_limits import Refused
@@ -75,7 +75,7 @@ def _settle_one(state: State, record: Record, verdict: Verdict, keeps: dict[str,
         state.shelf.amend(record, record=verdict.record)
     elif told is Outcome.CANCELLED:
         state.shelf.amend(record, record=_cancelled(then))
-    if told is Outcome.COMPLETED and verdict.result_ms > 0:
+    if verdict.record is not None and told is Outcome.COMPLETED and verdict.result_ms > 0:
         record.result_until = state.now + verdict.result_ms
     if verdict.progress is not None:
         state.shelf.amend(record, progress=verdict.progress)
@@ -135,7 +135,7 @@ def _wait_again(state: State, record: Record, verdict: Verdict, index: int) -> N
 def _put_back_and_rest(state: State, record: Record, verdict: Verdict) -> None:
     """HELD: what may not run now rests, the job by itself or with others."""
     job, until = record.job, state.now + verdict.delay_ms
-    if (refused := acquiring.refusal_of(state, job.id)) is not None:
+    if (refused := freeing.refusal_of(state, job.id)) is not None:
         _wait_for_limit(state, record, refused, verdict.reason)
         return
     if verdict.delay_ms > 0 and verdict.rests is RestScope.JOB:
@@ -151,13 +151,13 @@ def _put_back_and_rest(state: State, record: Record, verdict: Verdict) -> None:
 
 
 def _wait_for_limit(state: State, record: Record, refused: Refused, reason: str) -> None:
-    if acquiring.is_over(state, refused):
+    if freeing.is_over(state, refused):
         _put_back(state, record)
         return
     state.over[record.job.id] = state.over[record.job.id]._replace(waits=True)
     if refused.scope:
         _put_back(state, record)
-        acquiring.rest_in_drips(state, refused, reason)
+        freeing.rest_in_drips(state, refused, reason)
         return
     state.shelf.move(record, JobState.WAITING, owner=None)
     state.hold(record, max(state.now + 1, refused.at), reason)

@@ -152,6 +152,7 @@ class State:
                 if record and line.key.band != self.policies.band(queue, record.job.priority):
                     self.step_away(record)
                     self.line_up(record)
+        self.leave_ready_when_idle(queue)
 
     def step_away(self, record: Record) -> None:
         """Take a waiting job from where it stands; any other stands nowhere."""

@@ -19,7 +19,7 @@ from jobs.limits import (
     Want,
     check_limit_changes,
 )
-from jobs.memory import acquiring, inspection, notes, operators, settling
+from jobs.memory import acquiring, freeing, inspection, notes, operators, settling
 from jobs.memory.accepting import accept
 from jobs.memory.fetching import fetch, may_run
 from jobs.memory.limits import Rest
@@ -70,7 +70,7 @@ class MemoryStore(JobStore):
             self._state.begin()
             yield self._state
             self._state.end()
-            acquiring.end_deliveries(self._state)
+            freeing.end_deliveries(self._state)
             self._changed.notify_all()
 
     # Producers
@@ -243,12 +243,12 @@ class MemoryStore(JobStore):
 
     def give_back(self, job_id: str, token: int, request: int, *, queue: str) -> None:
         with self._step() as state:
-            acquiring.give_back(state, job_id, token, request)
+            freeing.give_back(state, job_id, token, request)
 
     def set_limit(self, rule: str, tenant: str | None, changes: Mapping[str, int | None]) -> None:
         check_limit_changes(changes)
         with self._step() as state:
-            acquiring.set_limit(state, rule, tenant, changes)
+            freeing.set_limit(state, rule, tenant, changes)
 
     def limit_changes(self) -> dict[tuple[str, str | None], dict[str, int]]:
         with self._step() as state:
@@ -262,7 +262,7 @@ class MemoryStore(JobStore):
         after: tuple[str, str, str] | None = None,
     ) -> list[LimitState]:
         with self._step() as state:
-            return acquiring.limit_states(state, rules, tenant, limit, after)
+            return freeing.limit_states(state, rules, tenant, limit, after)
 
     def provider_news(
         self,
@@ -275,15 +275,15 @@ class MemoryStore(JobStore):
         probe: bool = False,
     ) -> ProviderState:
         with self._step() as state:
-            return acquiring.provider_news(state, name, news, terms, wait_ms, probe=probe)
+            return freeing.provider_news(state, name, news, terms, wait_ms, probe=probe)
 
     def reset_provider(self, name: str) -> None:
         with self._step() as state:
-            acquiring.provider_news(state, name, None, BreakerTerms(), 0)
+            freeing.provider_news(state, name, None, BreakerTerms(), 0)
 
     def provider_states(self, names: Sequence[str]) -> list[ProviderState]:
         with self._step() as state:
-            return [acquiring.provider_state(state, name) for name in names]
+            return [freeing.provider_state(state, name) for name in names]
 
     # Rules
 
@@ -412,7 +412,10 @@ class MemoryStore(JobStore):
 
     def trim(self, retention: Mapping[str, Retention], limit: int = 1000) -> int:
         with self._step() as state:
-            return operators.trim(state, retention, limit)
+            removed = operators.trim(state, retention, limit)
+            for queue in retention:
+                state.reband(queue)
+            return removed
 
     # Events
 

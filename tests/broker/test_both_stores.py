@@ -111,8 +111,11 @@ class BothStores(RuleBasedStateMachine):
         if self.deliveries:
             owner, job = self.deliveries[-1 - pick % min(6, len(self.deliveries))]
             told = [model.want_of(job, want) for want in wants]
+            # That a permit is short only Redis measures, where waiting for it may take longer than it lasts.
             self.both(
-                lambda store: store.acquire(owner, job.id, job.token, told, queue=job.queue, request=request)
+                lambda store: store.acquire(
+                    owner, job.id, job.token, told, queue=job.queue, request=request
+                )._replace(brief=False)
             )
 
     @rule(pick=st.integers(0, 1_000))

@@ -141,10 +141,11 @@ def test_a_delivery_says_which_one_was_settled_before_it(store: JobStore, clock:
 
 
 def test_a_result_ends_before_its_job_when_it_says_so(store: JobStore, clock: Clock) -> None:
-    store.enqueue([a_job("short"), a_job("long")])
-    short, long = fetch(store).jobs
+    store.enqueue([a_job("short"), a_job("long"), a_job("without")])
+    short, long, without = fetch(store).jobs
     settle(store, short, record=b'{"result":1}', result_ms=60_000)
     settle(store, long, record=b'{"result":2}')
+    settle(store, without, result_ms=60_000)
     clock.advance(59_000)
     store.trim({})
     assert found(store, "short").record == b'{"result":1}'
@@ -152,3 +153,4 @@ def test_a_result_ends_before_its_job_when_it_says_so(store: JobStore, clock: Cl
     store.trim({})
     assert found(store, "short").record == b'{"result":null,"note":"its time was over"}'
     assert found(store, "long").record == b'{"result":2}'
+    assert found(store, "without").record is None, "it stored none that could end"

@@ -1,6 +1,6 @@
 """In which order jobs start: by priority, fair between tenants, first come first served within one."""
 
-from jobs.model import Outcome
+from jobs.model import Outcome, Retention
 from jobs.rules import QueueRules, Rate
 from jobs.store import JobStore
 from tests.contract.clock import Clock
@@ -188,6 +188,15 @@ def test_a_queue_that_was_out_of_its_rate_has_its_turn_after_those_that_waited(
 
     clock.advance(5_000)
     assert run_order(store, 2, queues=["spent", "other"])[0] == "waited"
+
+
+def test_a_queue_that_was_emptied_has_lost_its_turn_by_the_next_tidying(store: JobStore) -> None:
+    store.enqueue([a_job("gone", queue="a")])
+    store.enqueue([a_job("waited", queue="b")])
+    store.remove(["gone"])
+    store.trim({"a": Retention(1_000, 1_000)})
+    store.enqueue([a_job("late", queue="a")])
+    assert run_order(store, 2, queues=["a", "b"]) == ["waited", "late"]
 
 
 def test_names_that_begin_alike_do_not_mix(store: JobStore) -> None:

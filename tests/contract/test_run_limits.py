@@ -98,6 +98,37 @@ def test_a_repeated_call_takes_nothing_twice_and_a_second_request_does(store: Jo
     assert not ask(store, job, TWO_AT_ONCE, request=3).granted
 
 
+def test_a_request_that_comes_late_takes_nothing_and_is_not_told_that_it_has(store: JobStore) -> None:
+    (job,) = running(store, 1)
+    assert ask(store, job, TWO_AT_ONCE, request=6).granted
+    late = ask(store, job, TWO_AT_ONCE, request=5)
+    assert (late.granted, late.lost) == (False, True)
+
+
+def test_a_job_that_lacks_only_what_it_holds_itself_is_told_so(store: JobStore) -> None:
+    (job,) = running(store, 1)
+    both = TWO_AT_ONCE._replace(cost=2)
+    assert ask(store, job, TWO_AT_ONCE, request=1).granted
+    refused = ask(store, job, both, request=2)
+    assert (refused.granted, refused.own, refused.key) == (False, True, TWO_AT_ONCE.key)
+    store.give_back(job.id, job.token, 1, queue=QUEUE)
+    assert ask(store, job, both, request=3).granted
+
+
+@pytest.mark.parametrize("early", [False, True], ids=["with its delivery", "at the end of its block"])
+def test_a_job_that_waits_for_anothers_permit_is_not_woken_by_its_own(store: JobStore, early: bool) -> None:
+    first, second = running(store, 2)
+    assert grants(store, [first, second], TWO_AT_ONCE) == [True, True]
+    refused = ask(store, first, TWO_AT_ONCE, request=1)
+    assert (refused.granted, refused.own) == (False, False)
+    if early:
+        store.give_back(first.id, first.token, 0, queue=QUEUE)
+    hold(store, first)
+    assert fetch(store).jobs == []
+    settle(store, second)
+    assert ids(fetch(store)) == [first.id]
+
+
 def test_only_the_delivery_that_runs_takes(store: JobStore) -> None:
     (job,) = running(store, 1)
     assert store.acquire("worker-2", job.id, job.token, [TWO_AT_ONCE], queue=QUEUE).lost

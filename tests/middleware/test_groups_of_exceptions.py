@@ -8,7 +8,7 @@ import pytest
 from actors.declare import actor
 from broker.testing import FakeJobs
 from jobs.error_groups import telling
-from jobs.errors import HoldJob, JobCancelled, LeaseLost, PermanentError, RetryAfter
+from jobs.errors import HoldJob, JobCancelled, LeaseLost, LimitReached, PermanentError, RetryAfter
 from jobs.states import JobState
 from middleware.cancellation import on_cancel
 from tests.middleware.steps import error_of, job_of
@@ -92,6 +92,8 @@ def test_the_lists_judge_the_first_of_several(jobs: FakeJobs) -> None:
         ([ValueError(), KeyboardInterrupt(), JobCancelled("4")], JobCancelled),
         ([PermanentError("1"), HoldJob(1, "2"), asyncio.CancelledError()], asyncio.CancelledError),
         ([PermanentError("1"), ExceptionGroup("b", [RetryAfter(1), HoldJob(1, "2")])], HoldJob),
+        ([PermanentError("1"), LimitReached(1, "2"), ValueError()], LimitReached),
+        ([LimitReached(1, "1"), JobCancelled("2")], JobCancelled),
         ([ValueError(), RetryAfter(1), PermanentError("3")], PermanentError),
         ([ValueError(), RetryAfter(1)], RetryAfter),
         ([ValueError(), KeyError()], ValueError),

@@ -7,7 +7,7 @@ import pytest
 from actors.composition import App
 from actors.declare import actor
 from broker.testing import FakeJobs, inline
-from jobs.errors import HoldJob, InvalidPayload
+from jobs.errors import HoldJob, InvalidPayload, LimitReached, StoreUnavailable
 from jobs.marks import Secret
 from jobs.states import JobState
 from middleware.limits import Limits, limit
@@ -164,6 +164,105 @@ def test_a_resource_that_would_show_a_private_argument_is_refused(jobs: FakeJobs
     record = job_of(jobs, message).record or b""
     assert b"names of resources are stored in clear: name the resource by an id" in record
     assert b"ada@" not in record
+
+
+def test_a_limit_that_is_refused_is_no_failure_that_an_actor_may_swallow(jobs: FakeJobs) -> None:
+    sent: list[str] = []
+
+    @actor
+    def mail_all(name: str) -> None:
+        try:
+            limit("quota:acct-7")
+            sent.append(name)
+        except Exception:  # as in actors that want to go on with the next
+            sent.append(f"{name} failed")
+
+    for name in ("a", "b", "c"):
+        mail_all.send(name)
+    jobs.run_all()
+    (waiting,) = jobs.queued()
+    assert (sent, waiting.attempts) == (["a", "b"], 0)
+    assert "the limit quota is used up for acct-7" in waiting.held_reason
+    jobs.advance(31)
+    jobs.run_all()
+    assert sent == ["a", "b", "c"]
+
+
+def test_an_actor_that_has_another_way_says_so(jobs: FakeJobs) -> None:
+    used: list[str] = []
+
+    @actor
+    def fetch() -> None:
+        for account in ("one", "two"):
+            try:
+                limit(f"quota:{account}", cost=2)
+                used.append(account)
+                return
+            except LimitReached:
+                continue
+
+    messages = [fetch.send() for _ in range(2)]
+    jobs.run_all()
+    assert used == ["one", "two"]
+    assert {job_of(jobs, message).state for message in messages} == {JobState.COMPLETED}
+
+
+def test_a_permit_that_is_its_gate_is_not_taken_twice(jobs: FakeJobs) -> None:
+    runs: list[str] = []
+
+    @actor(gate="gmail:acct-7")
+    def sync() -> None:
+        runs.append("begins")
+        with limit("gmail:acct-7"):
+            runs.append("has it")
+
+    message = sync.send()
+    jobs.run_all()
+    assert (runs, job_of(jobs, message).state) == (["begins", "has it"], JobState.COMPLETED)
+
+
+def test_a_job_that_waits_for_itself_fails_and_says_why(jobs: FakeJobs) -> None:
+    runs: list[int] = []
+
+    @actor
+    def sync() -> None:
+        runs.append(1)
+        with limit("gmail:acct-7"), limit("gmail:acct-7"):
+            runs.append(2)
+
+    message = sync.send()
+    jobs.run_all()
+    job = job_of(jobs, message)
+    assert (runs, job.state) == ([1], JobState.FAILED)
+    assert b"the job itself holds what the limit gmail has for acct-7" in (job.record or b"")
+
+
+@pytest.mark.parametrize("raised", [None, ValueError("the work's own")])
+def test_a_store_that_is_away_at_the_end_of_a_block_changes_nothing(
+    jobs: FakeJobs, app: App, monkeypatch: pytest.MonkeyPatch, raised: Exception | None
+) -> None:
+    runs: list[int] = []
+
+    def give_back(*args: object, **kwargs: object) -> None:
+        raise StoreUnavailable("the store cannot be reached")
+
+    monkeypatch.setattr(app.store, "give_back", give_back)
+
+    @actor(attempts=1)
+    def mail() -> None:
+        with limit("gmail:acct-7"):
+            runs.append(1)
+            if raised is not None:
+                raise raised
+
+    message = mail.send()
+    jobs.run_all()
+    job = job_of(jobs, message)
+    assert (runs, job.state) == ([1], JobState.COMPLETED if raised is None else JobState.FAILED)
+    assert (b"the work's own" in (job.record or b"")) is (raised is not None)
+    mail.send()  # the permit has ended with the job
+    jobs.run_all()
+    assert runs == [1, 1]
 
 
 def test_outside_of_a_job_a_limit_holds_nothing_back() -> None:
