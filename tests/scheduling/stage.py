@@ -1,6 +1,6 @@
 """An application with actors for schedules, jobs in memory, and a clock that the tests move."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,10 +30,11 @@ QUEUE = "report"
 
 
 class Clock:
-    """Stands still until it is moved. Called, it is a moment; `ms` is for stores, `seconds` for leases."""
+    """Stands still until it is moved. Called, it is a moment; `ms` is for stores, `steady` for leases."""
 
     def __init__(self, now: datetime = START) -> None:
         self.now = now
+        self._set_by = timedelta()
 
     def __call__(self) -> datetime:
         return self.now
@@ -43,6 +44,14 @@ class Clock:
 
     def seconds(self) -> float:
         return self.now.timestamp()
+
+    def steady(self) -> float:
+        return self.seconds() - self._set_by.total_seconds()
+
+    def jump(self, **time: float) -> datetime:
+        """Somebody sets it; no time passes."""
+        self._set_by += timedelta(**time)
+        return self.pass_(**time)
 
     def pass_(self, **time: float) -> datetime:
         self.now += timedelta(**time)
@@ -59,12 +68,16 @@ class Store(MemoryStore):
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock.ms)
         self.away = False
+        self.refuses: Callable[[NewJob], Exception | None] = lambda job: None
         self.sent: list[str] = []  # ids, as often as they were handed over
         self.created: list[str] = []
 
     def enqueue(self, jobs: Sequence[NewJob]) -> list[Accepted]:
         if self.away:
             raise StoreUnavailable("The job store is away.")
+        for job in jobs:
+            if (error := self.refuses(job)) is not None:
+                raise error
         answers = super().enqueue(jobs)
         self.sent += [job.id for job in jobs]
         self.created += [answer.id for answer in answers if answer.created]
@@ -92,8 +105,8 @@ class Scheduler:
 
     def __init__(self, app: App, clock: Clock, name: str = "a") -> None:
         self.lease = SchedulerLease(app.engine(), clock=clock)
-        self.leader = Leader(self.lease, name, clock=clock.seconds)
-        self.engine = Engine(app, self.leader.sure, self.leader.lost, clock)
+        self.leader = Leader(self.lease, name, clock=clock.steady, wall=clock)
+        self.engine = Engine(app, self.leader.sure, self.leader.lost, clock, clock.steady)
         self.changes = 0
 
     def look(self) -> None:

@@ -8,7 +8,7 @@
 local holding = holding_of(id)
 local answer = {}
 if not holding or holding.token ~= tonumber(token) then return answer end
-local left = {}
+local left, waits = {}, put_aside(holding)
 for _, taken in ipairs(holding.taken) do
   if is_permit(taken) and taken.request == tonumber(request) then
     wake_waiters(taken.key, end_permit(taken, id, holding.token))
@@ -16,6 +16,7 @@ for _, taken in ipairs(holding.taken) do
     left[#left + 1] = taken
   end
 end
+if waits then redis.call('ZADD', limited, 0, waits) end
 holding.taken = left
 save_holding(id, holding)
 write_counts()

@@ -128,8 +128,15 @@ local function permits_held(holding, key)
   return units
 end
 
--- A delivery is over: its permits are free, and what it took before it ran is put back when it did not run. A job that
--- was refused one more than it held waits for another's: by its own it would start at once to be refused again.
+-- A job that was refused one more permit than it held waits for another's: woken by its own it would start at once, to
+-- be refused again. So its place is put aside while its own are handed on; returns it if it waits in it.
+local function put_aside(holding)
+  local refused = holding.refused
+  if #holding.taken == 0 or not refused or refused.scope ~= '' then return nil end
+  return redis.call('ZREM', limited, refused.place) == 1 and refused.place or nil
+end
+
+-- A delivery is over: its permits are free, and what it took before it ran is put back when it did not run.
 local function end_holding(id, unspent)
   local holding = holding_of(id)
   if not holding then return end
@@ -138,8 +145,7 @@ local function end_holding(id, unspent)
   if holding.refused and not kept_waiting[id] and holding.refused.scope == '' then
     redis.call('ZREM', limited, holding.refused.place)
   end
-  local waits = #holding.taken > 0 and kept_waiting[id] and holding.refused.scope == '' and holding.refused.place
-  waits = waits and redis.call('ZREM', limited, waits) == 1 and waits
+  local waits = kept_waiting[id] and put_aside(holding)
   for _, taken in ipairs(holding.taken) do
     if is_permit(taken) then
       wake_waiters(taken.key, end_permit(taken, id, holding.token))
