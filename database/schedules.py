@@ -6,14 +6,14 @@ numbered, so that it sees them.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, bindparam, delete, insert, select, update
+from sqlalchemy import Engine, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from database.engine import read_session, write_session
-from database.models import ScheduleRow
+from database.models import SchedulerLeaseRow, ScheduleRow
 from database.schedule_history import TickRow, mark_replaced, write_ticks
 from database.scheduler_lease import count_change, fence
 
@@ -47,6 +47,11 @@ class StoredSchedule:
         return replace(self, **changes)
 
 
+#: A cursor lies ahead of the clock by what is handed over early; one that lies further was written by a clock
+#: that was fast.
+FUTURE = timedelta(minutes=1)
+
+
 class Changes(NamedTuple):
     """What changed since a number: rows, the names of all there are, and the number to ask from next."""
 
@@ -74,11 +79,13 @@ class Schedules:
         return next(iter(self._read(ScheduleRow.name == name)), None)
 
     def changed_since(self, number: int) -> Changes:
-        """The rows that somebody changed after the change of this number."""
+        """The rows that somebody changed after the change of this number; -1 asks for all."""
         with read_session(self._engine) as session:
+            # First, so that no change falls between; and not from the rows, as one that is removed has none.
+            last = session.scalars(select(SchedulerLeaseRow.changes)).one()
             rows = _rows(session, ScheduleRow.change > number)
             names = set(session.scalars(select(ScheduleRow.name)))
-        return Changes(rows, names, max((row.change for row in rows), default=number))
+        return Changes(rows, names, max(last, number))
 
     # What people change
 
@@ -142,17 +149,22 @@ class Schedules:
                 session.rollback()
                 return None if row is None else False
             row.paused_at = row.paused_by = None
-            row.cursor, row.change = max(row.cursor, at), change
+            row.cursor, row.change = begins_at(row.cursor, at), change
             session.flush()
             write_ticks(session, self._engine, [missed] if missed else [])
             return True
 
-    def remove(self, name: str) -> bool:
-        """Remove it; False when there is none. Its history stays for its time."""
+    def remove(self, name: str, version: int | None = None) -> bool | None:
+        """Remove it unless its version is another one by now (False); None when there is none. A version of
+        None is any. Its history stays for its time."""
         with write_session(self._engine) as session:
             count_change(session)
-            gone = session.execute(delete(ScheduleRow).where(ScheduleRow.name == name))
-            return bool(gone.rowcount)  # type: ignore[attr-defined]
+            row = session.get(ScheduleRow, name, with_for_update=True)
+            if row is None or version not in (None, row.version):
+                session.rollback()
+                return None if row is None else False
+            session.delete(row)
+            return True
 
     # What the one who fires changes. All raise LeaseTaken
 
@@ -205,6 +217,12 @@ class Schedules:
     def _read(self, which: Any) -> list[StoredSchedule]:
         with read_session(self._engine) as session:
             return _rows(session, which)
+
+
+def begins_at(cursor: datetime, now: datetime) -> datetime:
+    """The cursor of a schedule that begins now: what was handed over early stays done with, but not what only
+    a fast clock has done with. Ids keep a tick from having two jobs."""
+    return cursor if now < cursor <= now + FUTURE else now
 
 
 def _rows(session: Session, which: Any) -> list[StoredSchedule]:

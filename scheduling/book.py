@@ -12,11 +12,12 @@ from database.schedule_history import ScheduleHistory, TickKind, TickRow
 from database.schedules import Schedules, StoredSchedule
 from jobs.errors import InvalidSchedule
 from jobs.schedules import Schedule, Source, fingerprint
+from jobs.times.intervals import Once
 from scheduling import checking, firing
 from scheduling.catch_up import left_out
 from scheduling.declared import declared
 from scheduling.documents import timing_of, written
-from scheduling.entries import Entry, State, entry_of, new_row
+from scheduling.entries import STILL_FIRED, Entry, State, entry_of, new_row, notice_of
 from scheduling.errors import NotEditable, ScheduleChanged, ScheduleExists, UnknownSchedule
 from scheduling.firing import Fired, missed_row, utc_now
 
@@ -44,20 +45,25 @@ class Book:
         """All of them, by name; declared ones also before a scheduler ever ran."""
         known = declared(self._app)
         rows = {row.name: row for row in self._rows.all()}
+        notices = {name: notice_of(rows.get(name), known.get(name)) for name in rows.keys() | known.keys()}
         now = self._now()
         for name, schedule in known.items():
             if name not in rows:
                 rows[name] = new_row(self._app, schedule, now, schedule.source.value)
-        return [entry_of(self._app, row, known.get(name)) for name, row in sorted(rows.items())]
+        return [
+            replace(entry_of(self._app, row, known.get(name)), notice=notices[name])
+            for name, row in sorted(rows.items())
+        ]
 
     def entry(self, name: str) -> Entry:
         """One of them. Raises UnknownSchedule with the nearest name."""
         schedule, row = declared(self._app).get(name), self._rows.get(name)
+        notice = notice_of(row, schedule)
         if row is None and schedule is not None:
             row = new_row(self._app, schedule, self._now(), schedule.source.value)
         if row is None:
             self._unknown(name)
-        return entry_of(self._app, row, schedule)
+        return replace(entry_of(self._app, row, schedule), notice=notice)
 
     def check(self, schedule: Schedule) -> None:
         """Raise InvalidSchedule, InvalidPayload or UnknownActor unless it could be fired."""
@@ -69,6 +75,7 @@ class Book:
         """Store a new schedule, which begins now. Raises ScheduleExists, KeyMissing, what `check` does."""
         schedule = replace(schedule, source=Source.RUNTIME)
         self.check(schedule)
+        self._must_have_a_tick(schedule)
         if schedule.name in declared(self._app):
             self._taken(schedule.name)
         row = self._rows.add(new_row(self._app, schedule, self._now(), by))
@@ -86,6 +93,8 @@ class Book:
         before = self._editable(schedule.name)
         self.check(schedule)
         changes, ticks = self._changes(before, schedule)
+        if changes["timing"] != before.row.timing:
+            self._must_have_a_tick(schedule)
         row = self._rows.edit(
             schedule.name,
             changes,
@@ -100,16 +109,30 @@ class Book:
             )
         return entry_of(self._app, row, None)
 
-    def delete(self, name: str, by: str) -> None:
-        """Remove a schedule that was made at runtime, or that nothing declares any more; its history stays.
+    def delete(self, name: str, by: str, version: int | None = None) -> None:
+        """Remove a schedule that was made at runtime, or that the scheduler found declared no more; its
+        history stays.
 
-        Raises UnknownSchedule and NotEditable.
+        Raises UnknownSchedule, NotEditable, and ScheduleChanged unless its version is still this one.
         """
-        entry = self.entry(name)
+        self.check_deletable(self.entry(name))
+        removed = self._rows.remove(name, version)
+        if removed is None:
+            self._unknown(name)
+        if not removed:
+            raise ScheduleChanged(
+                f"Schedule {name!r} was changed since it was read; read it again, then delete it."
+            )
+
+    def check_deletable(self, entry: Entry) -> None:
+        """Raises NotEditable. What this process does not know may be fired by a scheduler that does."""
+        if entry.notice == STILL_FIRED:
+            raise NotEditable(
+                f"Schedule {entry.name!r} is not declared here, but the scheduler fires it: restart the "
+                "scheduler with the same code and settings, then delete it."
+            )
         if entry.state is not State.GONE:
             self._must_be_editable(entry)
-        if not self._rows.remove(name):
-            self._unknown(name)
 
     # Any schedule
 
@@ -170,7 +193,8 @@ class Book:
     def _with_row(self, name: str) -> None:
         """A declared schedule has no row before a scheduler has seen it."""
         if self._rows.get(name) is None:
-            self._rows.add(self.entry(name).row)
+            # Without a fingerprint it counts as new until a scheduler has read its declaration.
+            self._rows.add(self.entry(name).row.altered(fingerprint=""))
 
     def _editable(self, name: str) -> Entry:
         entry = self.entry(name)
@@ -183,6 +207,13 @@ class Book:
             raise NotEditable(
                 f"Schedule {entry.name!r} is declared in {place}; change it there. Here it can be paused."
             )
+
+    def _must_have_a_tick(self, schedule: Schedule) -> None:
+        if schedule.plan.next_after(self._now()) is None:
+            field = (
+                "at" if isinstance(schedule.plan.timing, Once) else "end" if schedule.plan.end else "exclude"
+            )
+            raise InvalidSchedule(f"{field} leaves no tick from now on: choose a later time.")
 
     def _known(self, name: str, done: bool | None) -> bool:
         if done is None:

@@ -10,8 +10,9 @@ from typing import NamedTuple
 from jobs.schedules import CatchUp, Schedule
 
 ON_TIME_S = 60
-#: Of the ticks that are left out so many are counted.
-COUNTED = 1_000
+#: Of the ticks that are left out so many are counted: with thousands of schedules more takes minutes, and
+#: what is due now waits for it.
+COUNTED = 20
 _SECOND = timedelta(seconds=1)
 
 
@@ -26,11 +27,17 @@ class Decision(NamedTuple):
 
 
 def decide(
-    schedule: Schedule, cursor: datetime, now: datetime, horizon: datetime, memory_s: float
+    schedule: Schedule,
+    cursor: datetime,
+    now: datetime,
+    horizon: datetime,
+    memory_s: float,
+    tried: datetime | None = None,
 ) -> Decision:
     """What to do with the ticks after `cursor` that are due until `horizon`.
 
-    `memory_s` is how long the id of a job is remembered: an older tick could be sent a second time.
+    `memory_s` is how long the id of a job is remembered: an older tick could be sent a second time. `tried`
+    is when firing failed first because something was away: what has become due since then is not missed.
     """
     plan, name = schedule.plan, schedule.name
     until = horizon.replace(microsecond=0)
@@ -41,7 +48,7 @@ def decide(
         return Decision([], 0, None, None)
     newest = tick
     oldest = now - timedelta(seconds=min(max(schedule.catch_up_window_s, ON_TIME_S), memory_s))
-    on_time = now - timedelta(seconds=ON_TIME_S)
+    on_time = min(now, tried or now) - timedelta(seconds=ON_TIME_S)
     fire: list[datetime] = []
     late = 0
     while tick is not None and tick > cursor and (due := plan.due(name, tick)) > oldest:

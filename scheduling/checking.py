@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from broker.options import DRAMATIQ_NAMES, NAMES, JobOptions, check_names
-from jobs.errors import CallboardError, InvalidPayload
-from jobs.schedules import Schedule, arguments, job_options
+from jobs.errors import CallboardError, InvalidPayload, InvalidSchedule
+from jobs.schedules import Overlap, Schedule, arguments, job_options
 
 if TYPE_CHECKING:
     from actors.composition import App
@@ -18,6 +18,11 @@ def check(app: "App", schedule: Schedule) -> None:
     """Raise UnknownActor, InvalidPayload or InvalidSchedule, in one sentence, unless it could be fired."""
     app.validate(schedule.actor, arguments(schedule, _SAMPLE))
     actor = app.broker.actors[schedule.actor]
+    if schedule.overlap is not Overlap.ALLOW and actor.options.get("unique"):
+        # A job has one unique key: that of the schedule would let in what the actor's own keeps out.
+        raise InvalidSchedule(
+            f"overlap must be allow for {schedule.actor!r}, which has its own 'unique': leave overlap out."
+        )
     rules = app.rules_of(actor.queue_name)
     options = job_options(schedule, _SAMPLE)
     check_names(options, NAMES | DRAMATIQ_NAMES | app.broker.actor_options)

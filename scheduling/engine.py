@@ -18,7 +18,8 @@ from jobs.errors import KeyUnavailable
 from scheduling.catch_up import decide
 from scheduling.declared import declared
 from scheduling.entries import Entry, entry_of
-from scheduling.firing import AWAY, Due, Fired, fire_many, missed_row, utc_now
+from scheduling.firing import AWAY, LATER, Due, Fired, fire_many, missed_row, utc_now
+from scheduling.leader import steady_clock
 from scheduling.line import BATCH, Line, Track
 from scheduling.outage import Outage
 from scheduling.reconciling import reconcile, with_flaw
@@ -35,6 +36,8 @@ SAY_AGAIN_S = 60.0
 UNSURE_S = 0.5
 #: For a tick that is due by one clock and not yet by the other, in seconds.
 A_MOMENT_S = 0.01
+#: A clock that goes so much, in seconds, before or behind a steady one was moved.
+MOVED_S = 60.0
 MISSED = "not fired in time"
 
 
@@ -60,12 +63,15 @@ class Engine:
         sure: Callable[[], bool],
         lost: Callable[[], None] = lambda: None,
         clock: Callable[[], datetime] = utc_now,
+        steady: Callable[[], float] = steady_clock,
     ) -> None:
         self.beat = time.monotonic()
         self._app = app
         self._sure = sure
         self._lost = lost
         self._clock = clock
+        self._steady = steady
+        self._offset: float | None = None  # between the two
         self._token: int | None = None
         self._change = 0
         self._tracks: dict[str, Track] = {}
@@ -88,6 +94,8 @@ class Engine:
         schedules that is known of. What is away is tried again in time; other errors are raised.
         """
         self.beat = time.monotonic()
+        if self._clock_was_moved():
+            self.rest()  # what it did by a clock that was wrong is looked at anew
         if token != self._token:
             self.rest()
         if token is None:
@@ -112,6 +120,13 @@ class Engine:
         due = self._line.next()
         return None if due is None else datetime.fromtimestamp(due, UTC)
 
+    def _clock_was_moved(self) -> bool:
+        before, self._offset = self._offset, self._clock().timestamp() - self._steady()
+        if before is None or abs(self._offset - before) <= MOVED_S:
+            return False
+        logger.warning("The clock was moved by %+.0f s; all schedules are read again.", self._offset - before)
+        return True
+
     def rest(self) -> None:
         """Forget everything: somebody else fires what is due, and tells of it. Of jobs that only this process
         has made nobody else can."""
@@ -126,11 +141,11 @@ class Engine:
     # What there is
 
     def _lead(self, token: int) -> None:
-        rows = self._schedules.all()
+        rows, _, number = self._schedules.changed_since(-1)
         found = reconcile(self._app, rows, declared(self._app), self._clock())
         if found.new or found.changed or found.ticks:
             self._schedules.reconcile(token, found.new, found.changed, found.ticks)
-        self._change = max((row.change for row in rows), default=0)
+        self._change = number
         for entry in found.entries:
             self._follow(entry)
         self._token = token
@@ -144,8 +159,10 @@ class Engine:
             entry = entry_of(self._app, row, known.get(row.name))
             if (after := with_flaw(entry, self._clock())) != row and entry.flaw != row.flaw:
                 flaws[row.name] = {"flaw": after.flaw, "flawed_at": after.flawed_at}
-            self._drop(row.name)
+            before = self._drop(row.name)
             self._follow(entry)
+            if before is not None and (after_it := self._tracks.get(row.name)) is not None:
+                after_it.tried = before.tried
         if flaws and self._token is not None:
             self._schedules.reconcile(self._token, [], flaws)
         self._change = changes.number
@@ -161,10 +178,11 @@ class Engine:
         self._tracks[entry.name] = track
         self._line.add(track)
 
-    def _drop(self, name: str) -> None:
+    def _drop(self, name: str) -> Track | None:
         track = self._tracks.pop(name, None)
         if track is not None:
             track.dead = True
+        return track
 
     # Firing
 
@@ -185,21 +203,25 @@ class Engine:
         outage = self._stores.setdefault(shard, Outage("Ticks wait for the job store"))
         if (again := self._again.get(shard, 0.0)) > now.timestamp():
             for track in tracks:
-                self._line.push(track, again)  # with those that wait already
+                self._wait(track, again, now)  # with those that wait already
             return
         done: list[tuple[Track, datetime]] = []
         dues: list[Due] = []
         missed: list[TickRow] = []
         refused: list[TickRow] = []
+        unfinished: set[Track] = set()
         for track in tracks:
             schedule = track.schedule
             horizon = now + timedelta(seconds=track.ahead)
-            decision = decide(schedule, track.cursor, now, horizon, track.memory_s)
+            decision = decide(schedule, track.cursor, now, horizon, track.memory_s, track.tried)
             if decision.done is None:
                 self._line.push(track, now.timestamp() + A_MOMENT_S)
                 continue
             fire = decision.fire[:BATCH]
-            cursor = decision.done if fire == decision.fire else fire[-1]
+            cursor = decision.done
+            if fire != decision.fire:
+                cursor = fire[-1]
+                unfinished.add(track)
             if decision.last_missed is not None:
                 missed.append(missed_row(schedule, decision.missed, decision.last_missed, now, MISSED))
             if track.entry.flaw is None:
@@ -212,11 +234,27 @@ class Engine:
         except AWAY as error:
             again = self._again[shard] = now.timestamp() + outage.failed(error)
             for track, _ in done:
-                self._line.push(track, again)
+                self._wait(track, again, now)
+            return
+        except LATER as error:
+            if len(done) > 1:  # one of them; the others need not wait
+                for track, _ in done:
+                    self._fire_shard(shard, [track], now)
+                return
+            for track, _ in done:
+                self._wait(track, now.timestamp() + track.outage.failed(error), now)
             return
         outage.over()
         self._again.pop(shard, None)
+        for track, _ in done:
+            track.outage.over()
+            if track not in unfinished:
+                track.tried = None
         self._note(done, [*missed, *refused], fired)
+
+    def _wait(self, track: Track, until: float, now: datetime) -> None:
+        track.tried = track.tried or now
+        self._line.push(track, until)
 
     def _in_chunks(self, dues: list[Due]) -> Iterable[Fired]:
         for at in range(0, len(dues), BATCH):

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from actors.composition import App
 
 GONE = "It is not declared any more; it is not fired."
+NEW = "new: restart the scheduler"
+CHANGED = "changed: restart the scheduler, which fires it as it was"
+STILL_FIRED = "not declared here, but the scheduler fires it: restart the scheduler"
 
 
 class State(StrEnum):
@@ -30,12 +33,14 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`schedule` is None when it is gone or cannot be read; `private`: its arguments must not be shown."""
+    """`schedule` is None when it is gone or cannot be read; `private`: its arguments must not be shown.
+    `notice`: in what the scheduler has it another way than this process."""
 
     row: StoredSchedule
     schedule: Schedule | None
     flaw: str | None
     private: bool = False
+    notice: str | None = None
 
     @property
     def name(self) -> str:
@@ -97,6 +102,21 @@ def entry_of(app: "App", row: StoredSchedule, declared: Schedule | None) -> Entr
         row = row.altered(gone=False, source=declared.source.value, enabled=declared.enabled)
     private = keeps_private(app, schedule.actor) or SEALED in (row.document or "")
     return Entry(row, schedule, flaw_of(app, schedule), private)
+
+
+def notice_of(stored: StoredSchedule | None, declared: Schedule | None) -> str | None:
+    """How what the scheduler has stored of a schedule differs from what is declared here, if it does."""
+    if declared is None:
+        theirs = stored is not None and stored.source != Source.RUNTIME and not stored.gone
+        return STILL_FIRED if theirs else None
+    if stored is None or (stored.gone and stored.source != Source.RUNTIME) or not stored.fingerprint:
+        return NEW if declared.enabled else None
+    if stored.source == Source.RUNTIME:
+        return (
+            f"made at runtime, and fired instead of the one of this name in {declared.source.value}: "
+            "delete it, or rename one of them"
+        )
+    return CHANGED if stored.fingerprint != fingerprint(declared) else None
 
 
 def new_row(app: "App", schedule: Schedule, now: datetime, by: str) -> StoredSchedule:

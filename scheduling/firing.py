@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from database.errors import DatabaseUnavailable
 from database.schedule_history import TickKind, TickOutcome, TickRow
+from integrations.errors import TransientFailure
 from jobs.errors import CallboardError, KeyUnavailable, StoreFull, StoreUnavailable, UnknownActor
 from jobs.schedules import Schedule, arguments, job_options
+from scheduling.catch_up import COUNTED
 
 if TYPE_CHECKING:
     from dramatiq import Message
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 #: "Not now": the same may work later, and nothing is wrong with the schedule.
 AWAY = (StoreUnavailable, StoreFull, DatabaseUnavailable, KeyUnavailable)
+#: Something that only jobs like this one need, such as the store of large arguments, is away.
+LATER = (TransientFailure, OSError)
 THERE = "its job was there already"
 
 logger = logging.getLogger(__name__)
@@ -79,8 +83,8 @@ def fire(app: "App", schedule: Schedule, tick: datetime, now: datetime) -> Fired
 def fire_many(app: "App", dues: Sequence[Due], now: datetime) -> list[Fired]:
     """Hand over the jobs of many ticks, in order and in few round trips.
 
-    A tick whose job is refused for good is answered as refused. Raises what is in `AWAY`; some jobs may be in
-    then, and firing the same ticks again adds none twice.
+    A tick whose job is refused for good is answered as refused. Raises what is in `AWAY` or `LATER`;
+    some jobs may be in then, and firing the same ticks again adds none twice.
     """
     made = [_message(app, due) for due in dues]
     messages = [message for message in made if not isinstance(message, Exception)]
@@ -111,7 +115,7 @@ def run_now(app: "App", schedule: Schedule, now: datetime) -> Fired:
 def _sent(app: "App", messages: "Sequence[Message[Any]]") -> "Sequence[SentMessage[Any] | Exception]":
     try:
         return app.broker.enqueue_many(messages) if messages else []
-    except AWAY:
+    except (*AWAY, *LATER):
         raise
     except Exception:  # noqa: BLE001  one of them is at fault, and must not keep the others back
         return [_one(app, message) for message in messages]
@@ -120,7 +124,7 @@ def _sent(app: "App", messages: "Sequence[Message[Any]]") -> "Sequence[SentMessa
 def _one(app: "App", message: "Message[Any]") -> "SentMessage[Any] | Exception":
     try:
         return app.broker.enqueue_many([message])[0]
-    except AWAY:
+    except (*AWAY, *LATER):
         raise
     except Exception as error:  # noqa: BLE001
         return error
@@ -133,7 +137,7 @@ def _message(app: "App", due: Due) -> "Message[Any] | Exception":
         return UnknownActor(f"There is no actor named {schedule.actor!r}.")
     try:
         return actor.message_with_options(kwargs=arguments(schedule, tick), **job_options(schedule, tick))
-    except AWAY:
+    except (*AWAY, *LATER):
         raise
     except Exception as error:  # noqa: BLE001
         return error
@@ -169,6 +173,8 @@ def _refused(due: Due, error: Exception, now: datetime) -> Fired:
 
 def missed_row(schedule: Schedule, count: int, last: datetime, now: datetime, why: str) -> TickRow:
     """The row of a number of ticks that were left out."""
+    if count >= COUNTED:
+        why = f"{why}; {COUNTED} or more"
     late_ms = max(0, round((now - last) / timedelta(milliseconds=1)))
     outcome = TickOutcome.SKIPPED_MISSED.value
     return TickRow(schedule.name, TickKind.MISSED.value, last, last, outcome, None, now, late_ms, count, why)

@@ -2,10 +2,12 @@
 
 import heapq
 import itertools
+from datetime import datetime
 from math import floor
 
 from jobs.schedules import Overlap, Schedule
 from scheduling.entries import Entry
+from scheduling.outage import Outage
 
 #: A job is handed over so long before it is due, in seconds, where nothing has to be known of the last one:
 #: the store starts it in time. Where a crowd is due in one second, so many a second begin earlier still.
@@ -19,7 +21,7 @@ BATCH = 500
 class Track:
     """One schedule on its way: the tick that comes next."""
 
-    __slots__ = ("ahead", "cursor", "dead", "entry", "memory_s", "schedule", "shard")
+    __slots__ = ("ahead", "cursor", "dead", "entry", "memory_s", "outage", "schedule", "shard", "tried")
 
     def __init__(self, entry: Entry, schedule: Schedule, shard: str, memory_s: float) -> None:
         self.entry = entry
@@ -29,6 +31,8 @@ class Track:
         self.memory_s = memory_s
         self.ahead = 0.0  # seconds before it is due that it is handed over
         self.dead = False
+        self.tried: datetime | None = None  # when it could not be fired for the first time
+        self.outage = Outage(f"Schedule {schedule.name} waits")
 
 
 class Line:

@@ -63,7 +63,7 @@ class SchedulerProcess:
         lease = lease or SchedulerLease(app.engine())
         owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self.leader = Leader(lease, owner)
-        self.engine = Engine(app, self.leader.sure, self.leader.lost)
+        self.engine = Engine(app, self.leader.sure, self.leader.lost, self.leader.now)
         self.timer = Timer(self._step, self._die)
         self.keeper = Keeper(lease, self.leader, lambda: self.engine.count, self.timer.wake, self._die)
         self._tidied_at = time.monotonic()
@@ -106,7 +106,8 @@ class SchedulerProcess:
             self._tidy.start()
 
     def _step(self) -> datetime | None:
-        return self.engine.step(self.leader.token, self.keeper.changes)
+        due = self.engine.step(self.leader.token, self.keeper.changes)
+        return None if due is None else due + self.leader.fast  # the timer goes by this host's clock
 
     def _trim(self) -> None:
         try:

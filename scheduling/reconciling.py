@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from database.schedule_history import TickRow
-from database.schedules import StoredSchedule
+from database.schedules import FUTURE, StoredSchedule, begins_at
 from jobs.schedules import Schedule, Source, fingerprint
 from scheduling.book import WHILE_DISABLED, missed_of
 from scheduling.documents import timing_of
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("callboard.schedules")
 
 WHILE_GONE = "while it was not declared"
+#: One that comes back within this time goes on where it was: a standby of another release may have fired
+#: meanwhile, which does not know it.
+GRACE = timedelta(hours=1)
 
 
 @dataclass
@@ -35,7 +38,7 @@ def reconcile(
     app: "App", rows: Sequence[StoredSchedule], declared: Mapping[str, Schedule], now: datetime
 ) -> Reconciled:
     """Compare rows with what is declared. New ones begin now, and so do those with another timing, those that
-    come back, and those that are enabled again. Raises KeyUnavailable."""
+    come back after more than an hour, and those that are enabled again. Raises KeyUnavailable."""
     found = Reconciled()
     for row in rows:
         found.entries.append(_reconciled(app, row, declared.get(row.name), now, found))
@@ -77,6 +80,13 @@ def _reconciled(
     after = with_flaw(entry, now)
     if row.source != Source.RUNTIME and schedule is not None:
         after = _as_declared(row, after, schedule, now, found)
+    if after.cursor > now + FUTURE:
+        logger.warning(
+            "Schedule %s was done with until %s, which is to come: a clock was fast. It goes on from now.",
+            row.name,
+            after.cursor,
+        )
+        after = after.altered(cursor=now)
     if after is not row and (changed := _differences(row, after)):
         found.changed[row.name] = changed
     return Entry(after, entry.schedule, entry.flaw, entry.private)
@@ -90,13 +100,19 @@ def _as_declared(
     if mark == before.fingerprint and not back and not enabled_again and row.enabled == before.enabled:
         return row
     timing = timing_of(schedule)
+    if back and not enabled_again and timing == before.timing and _just_gone(before, now):
+        back = False
     if back or enabled_again:
         why = WHILE_GONE if back else WHILE_DISABLED
         found.ticks += missed_of(schedule, before, now, why)
     if back or enabled_again or timing != before.timing:
-        row = row.altered(cursor=max(now, before.cursor))
+        row = row.altered(cursor=begins_at(before.cursor, now))
     by = schedule.source.value
     return row.altered(fingerprint=mark, timing=timing, updated_at=now, updated_by=by)
+
+
+def _just_gone(row: StoredSchedule, now: datetime) -> bool:
+    return row.flawed_at is not None and now - row.flawed_at <= GRACE
 
 
 def _differences(before: StoredSchedule, after: StoredSchedule) -> dict[str, Any]:

@@ -187,5 +187,5 @@ def schedule(name: str = "nightly", timing: str | int | datetime = "* * * * *", 
     elif kind is not None:
         plan = Plan(kind, jitter_s=more.pop("jitter_s", 0), end=more.pop("end", None))
     else:
-        plan = Plan(Every(int(timing)))  # type: ignore[arg-type]
+        plan = Plan(Every(int(timing)))
     return Schedule(name, more.pop("actor", "report"), plan, **more)

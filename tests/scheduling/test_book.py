@@ -1,6 +1,7 @@
 """What people do with schedules: add, change, pause, resume, run, delete."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -224,3 +225,68 @@ def test_what_code_declares_is_not_edited_here(app: App, book: Book) -> None:
         book.add(schedule("of-code"), "ada")
     assert book.pause("of-code", "ada") is True
     assert book.entry("of-code").state == "paused"
+
+
+def declare_in_code(app: App) -> None:
+    app.broker.actors["report"].options["schedule"] = schedule("of-code", source=Source.CODE)
+
+
+def test_what_only_this_process_no_longer_declares_is_not_deleted(app: App, book: Book, clock: Clock) -> None:
+    """The scheduler still fires it: another release, or another callboard.toml."""
+    declare_in_code(app)
+    Scheduler(app, clock).turn()
+    del app.broker.actors["report"].options["schedule"]
+
+    with pytest.raises(NotEditable, match="restart the scheduler"):
+        book.delete("of-code", "ada")
+
+    assert "the scheduler fires it" in (book.entry("of-code").notice or "")
+    clock.pass_(seconds=10)
+    after = Scheduler(app, clock, "b")
+    clock.pass_(seconds=10)
+    after.turn()  # of this code
+    assert book.entry("of-code").notice is None
+    book.delete("of-code", "ada")
+    with pytest.raises(UnknownSchedule):
+        book.entry("of-code")
+
+
+def test_what_the_scheduler_has_not_read_yet_says_to_restart_it(app: App, book: Book, clock: Clock) -> None:
+    declare_in_code(app)
+    assert book.entry("of-code").notice == "new: restart the scheduler"
+    book.pause("of-code", "ada")
+    book.resume("of-code", "ada")
+    assert [entry.notice for entry in book.entries()] == ["new: restart the scheduler"]
+    Scheduler(app, clock).turn()
+    assert book.entry("of-code").notice is None
+
+
+def test_one_made_at_runtime_says_that_it_hides_a_declared_one(app: App, book: Book) -> None:
+    book.add(schedule("of-code"), "ada")
+    declare_in_code(app)
+    assert "instead of the one of this name in code" in (book.entry("of-code").notice or "")
+
+
+@pytest.mark.parametrize("timing", [START - MINUTE, "0 0 * * *"])
+def test_one_without_a_tick_to_come_is_refused(book: Book, timing: Any) -> None:
+    late = schedule(timing=timing, end=START + MINUTE) if isinstance(timing, str) else schedule(timing=timing)
+    with pytest.raises(InvalidSchedule, match="no tick from now on"):
+        book.add(late, "ada")
+    book.add(schedule(), "ada")
+    with pytest.raises(InvalidSchedule, match="no tick from now on"):
+        book.replace(late, "ada")
+
+
+def test_overlap_does_not_replace_an_actors_own_unique(app: App, book: Book) -> None:
+    app.broker.actors["report"].options["unique"] = True
+    book.add(schedule("plain"), "ada")
+    with pytest.raises(InvalidSchedule, match="overlap must be allow for 'report'"):
+        book.add(schedule("strict", overlap=Overlap.SKIP), "ada")
+
+
+def test_who_has_seen_an_older_version_does_not_delete(book: Book) -> None:
+    version = book.add(schedule(), "ada").row.version
+    book.replace(schedule(description="bob's"), "bob", version)
+    with pytest.raises(ScheduleChanged):
+        book.delete("nightly", "ada", version)
+    book.delete("nightly", "ada", version + 1)

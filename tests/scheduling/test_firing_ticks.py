@@ -8,6 +8,7 @@ import pytest
 from actors.composition import App
 from database.schedule_history import ScheduleHistory
 from database.schedules import Schedules
+from integrations.errors import TransientFailure
 from jobs.errors import StoreUnavailable
 from jobs.ids import scoped_id
 from jobs.schedules import CatchUp, Overlap, tick_id
@@ -130,7 +131,7 @@ def test_more_missed_ticks_than_one_round_takes_are_all_fired(
     in_time = 2  # the one that is due now, and the one of a minute ago
     assert len(store.created) == len(set(store.created)) == 2 * BATCH + 7 + in_time
     missed = [row for row in history.of("nightly", 5_000) if row.kind == "missed"]
-    assert [row.count for row in missed] == [BATCH - 7 - in_time]
+    assert [(row.count, row.note) for row in missed] == [(20, "not fired in time; 20 or more")]
 
 
 def test_while_the_last_one_is_not_done_overlap_skip_leaves_a_tick_out(
@@ -264,3 +265,46 @@ def test_firing_raises_when_the_store_is_away(app: App, store: Store) -> None:
     store.away = True
     with pytest.raises(StoreUnavailable):
         fire(app, schedule(), START, START)
+
+
+@pytest.mark.parametrize("error", [TransientFailure("The bucket is away."), OSError("no space left")])
+def test_what_only_one_schedule_needs_and_is_away_holds_back_that_one_alone(
+    book: Book, scheduler: Scheduler, clock: Clock, store: Store, history: ScheduleHistory, error: Exception
+) -> None:
+    book.add(schedule("large"), "ada")
+    book.add(schedule("small"), "ada")
+    store.refuses = lambda job: error if ":large:" in job.id else None
+    clock.pass_(minutes=1)
+    again = scheduler.turn()
+    assert store.created == [tick_id("small", START + MINUTE)]
+    assert history.of("large") == []
+    assert again is not None
+    assert again > clock()  # no busy loop
+    store.refuses = lambda job: None
+    clock.pass_(seconds=10)
+    scheduler.turn()
+    assert [(row.outcome, row.tick) for row in history.of("large")] == [("enqueued", START + MINUTE)]
+
+
+@pytest.mark.parametrize("policy", CatchUp)
+def test_a_long_outage_of_the_job_store_costs_a_leader_no_tick_under_any_policy(
+    book: Book,
+    scheduler: Scheduler,
+    clock: Clock,
+    store: Store,
+    history: ScheduleHistory,
+    policy: CatchUp,
+) -> None:
+    book.add(schedule(catch_up=policy, catch_up_max=1), "ada")
+    clock.pass_(seconds=58)
+    scheduler.turn()
+    store.away = True
+    for _ in range(10 * 12):
+        clock.pass_(seconds=5)
+        scheduler.turn()
+    assert store.created == []
+    store.away = False
+    clock.pass_(seconds=6)
+    scheduler.turn()
+    assert len(store.created) == 11
+    assert {row.kind for row in history.of("nightly")} == {"tick"}

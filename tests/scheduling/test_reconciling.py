@@ -91,21 +91,36 @@ def test_one_that_is_gone_is_kept_and_said_but_not_fired(
     assert book.entries() == []
 
 
-def test_one_that_comes_back_begins_then(
+def test_one_that_comes_back_after_long_begins_then(
     app: App, clock: Clock, store: Store, book: Book, history: ScheduleHistory
 ) -> None:
     declare(app, coded())
     lead(app, clock, "a")
     declare(app, None)
-    clock.pass_(minutes=3)
     lead(app, clock, "b")
+    clock.pass_(minutes=62)
     declare(app, coded())
     scheduler = lead(app, clock, "c")
     assert (store.sent, book.entry("coded").state) == ([], "active")
-    assert [(row.count, row.note) for row in history.of("coded")] == [(3, "while it was not declared")]
+    ((count, note),) = [(row.count, row.note) for row in history.of("coded")]
+    assert (count, note) == (20, "while it was not declared; 20 or more")
     clock.pass_(minutes=1)
     scheduler.turn()
-    assert store.sent == [tick_id("coded", START + 4 * MINUTE)]
+    assert store.sent == [tick_id("coded", START + 63 * MINUTE)]
+
+
+def test_one_that_a_standby_of_another_release_does_not_know_goes_on_after_it(
+    app: App, clock: Clock, store: Store, history: ScheduleHistory
+) -> None:
+    declare(app, coded())
+    lead(app, clock, "new release")
+    declare(app, None)
+    lead(app, clock, "old release")
+    clock.pass_(minutes=10)
+    declare(app, coded())
+    lead(app, clock, "new release again")
+    assert store.sent == [tick_id("coded", START + n * MINUTE) for n in range(1, 11)]
+    assert {row.outcome for row in history.of("coded")} == {"enqueued"}
 
 
 def test_one_that_is_disabled_and_enabled_again_begins_then(
