@@ -25,6 +25,7 @@ def test_every_rule_comes_from_the_policy() -> None:
         "concurrency": 7,
         "global_concurrency": 20,
         "rate": "10/s",
+        "per_worker_rate": "4/s",
         "share": "mail",
         "tenant_concurrency": 2,
         "tenant_rate": "100/min",
@@ -54,6 +55,7 @@ def test_every_rule_comes_from_the_policy() -> None:
     rules = app_with(queues={"letters": policy}, dead_letters=routes).rules_of("letters")
 
     assert (rules.concurrency, rules.global_concurrency, rules.rate) == (7, 20, Rate(10, 1_000))
+    assert rules.worker_rate == Rate(4, 1_000)
     assert (rules.share, rules.priority) == ("mail", 2)
     assert (rules.lane_concurrency, rules.lane_rate) == (2, Rate(100, 60_000))
     assert (rules.gate_concurrency, rules.gate_rate) == (3, Rate(5, 10_000))

@@ -38,7 +38,7 @@ def test_a_job_that_kills_its_process_is_dead_lettered_and_its_neighbours_are_no
 
 def test_what_was_held_and_not_started_when_its_worker_was_killed_has_spent_nothing(fleet: Fleet) -> None:
     """Short jobs are held ahead of the threads. With one attempt each, none may be spent that did not run."""
-    ids = fleet.send("quick", range(8_000), attempts=1)
+    ids = fleet.send("quick", range(20_000), attempts=1)
     victim = fleet.start(lease_s=60.0, threads=4)
     eventually(lambda: len(fleet.runs()) > 500, timeout=20)
     victim.kill()
