@@ -25,7 +25,7 @@ setup: $(READY) ## Make .venv with the locked libraries
 demo: $(READY) ## See the whole product at work in about a minute
 	@$(BIN)/callboard demo
 
-up: $(READY) ## Run server, worker and API in this terminal
+up: $(READY) ## Run server, worker, scheduler and API in this terminal
 	@$(BIN)/callboard up
 
 test: $(READY) ## Run the tests in two processes (real servers, no network)

@@ -234,10 +234,24 @@ def _json_table(value: object) -> Mapping[str, Any]:
 def _argument_name(name: object) -> str:
     if not isinstance(name, str):
         raise InvalidSchedule(f"args must have texts for names, and {str(name)[:50]!r} is none.")
+    if not _is_unicode(name):
+        raise InvalidSchedule("args must have names of whole characters, and one has half a surrogate pair.")
     return name
 
 
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _json_value(name: str, value: Any) -> Any:
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise InvalidSchedule(f"args.{name[:50]} must have whole numbers of 64 bits, and has a larger one.")
+    if isinstance(value, str) and not _is_unicode(value):
+        raise InvalidSchedule(f"args.{name[:50]} must be of whole characters, and has half a surrogate pair.")
     if (
         value is None
         or isinstance(value, (str, bool, int))

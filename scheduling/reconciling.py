@@ -52,17 +52,20 @@ def reconcile(
     return found
 
 
-def with_flaw(entry: Entry, now: datetime) -> StoredSchedule:
-    """The row with the flaw as it is found here; one that is new, or healed, is told to the log."""
+def with_flaw(entry: Entry, now: datetime, *, was_on: bool = True) -> StoredSchedule:
+    """The row with the flaw as it is found here; one that is new, or healed, is told to the log. Of a
+    schedule that is off nobody needs to be warned before it is switched on."""
     row, flaw = entry.row, entry.flaw
-    if flaw == row.flaw:
+    if flaw == row.flaw and (flaw is None or was_on or not row.enabled):
         return row
     if flaw is None:
         logger.info("Schedule %s fits again.", row.name)
     elif row.gone:
         logger.warning("Schedule %s: %s", row.name, flaw)
     else:
-        logger.error("Schedule %s cannot run: %s", row.name, flaw)
+        logger.log(
+            logging.ERROR if row.enabled else logging.DEBUG, "Schedule %s cannot run: %s", row.name, flaw
+        )
     return row.altered(flaw=flaw, flawed_at=None if flaw is None else now)
 
 
@@ -77,7 +80,7 @@ def _reconciled(
             schedule.source.value,
         )
     entry = entry_of(app, row, schedule)
-    after = with_flaw(entry, now)
+    after = with_flaw(entry, now, was_on=row.enabled)
     if row.source != Source.RUNTIME and schedule is not None:
         after = _as_declared(row, after, schedule, now, found)
     if after.cursor > now + FUTURE:

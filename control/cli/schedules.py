@@ -18,24 +18,27 @@ app = typer.Typer(help="See schedules, add, change, pause and run them.", no_arg
 Name = Annotated[str, typer.Argument(help="The schedule.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 SHOWN = 3  # ticks to come after each act
+STATE_NAMES = ("on", "paused", "off", "flawed", "gone", "ended")
 
 
 @app.command("list")
 def list_schedules(
-    state: Annotated[str | None, typer.Option(help="on, paused, off, flawed or ended.")] = None,
+    state: Annotated[str | None, typer.Option(help="on, paused, off, flawed, gone or ended.")] = None,
     actor: Annotated[str | None, typer.Option(help="Only those of this actor.")] = None,
     source: Annotated[str | None, typer.Option(help="code, settings or runtime.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Schedules at most.")] = 1_000,
     as_json: AsJson = False,
 ) -> None:
     """All schedules: when in words, state, what comes next and what was last."""
+    if state is not None and state not in STATE_NAMES:
+        raise typer.BadParameter(f"{state!r} must be one of {', '.join(STATE_NAMES)}.", param_hint="--state")
     views = reads().first(state=state, actor=actor, source=source, limit=limit)
     if as_json:
         print_json([view.to_json() for view in views])
     elif views:
         print_table(("schedule", "when", "state", "next (UTC)", "last", "job", "from"), map(_row, views))
         for view in views:
-            if view.state == "flawed":
+            if view.reason and view.state != "paused":
                 typer.echo(f"{view.name}: {view.reason}")
     else:
         typer.echo("no schedule fits" if state or actor or source else "there is no schedule")

@@ -98,12 +98,13 @@ class ScheduleActions:
         entry = self._book().entry(name)
         if not entry.row.gone:
             _must_be_editable(entry)
+        self._book().check_deletable(entry)
         if version is not None and version != entry.row.version:
             raise ScheduleChanged(
                 f"the schedule {name} has version {entry.row.version} by now, not {version}: look at it again"
             )
         with acting(self._app, self._by, "schedule.delete", target=name, tenant=_tenant(entry)):
-            self._book().delete(name, self._by)
+            self._book().delete(name, self._by, version)
         record(self._by, "schedule.delete", schedule=name)
         return Gone(name=name, deleted=True)
 

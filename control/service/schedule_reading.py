@@ -99,8 +99,8 @@ def tick_view(row: "TickRow", outcomes: dict[str, str]) -> TickView:
 
 def _reason(entry: "Entry", state: StateName) -> str | None:
     if entry.flaw:
-        return entry.flaw
+        return f"{entry.flaw} ({entry.notice})" if entry.notice else entry.flaw
     if state == "paused" and entry.row.paused_at is not None:
         by = f" by {entry.row.paused_by}" if entry.row.paused_by else ""
         return f"since {entry.row.paused_at:%Y-%m-%d %H:%M:%S} UTC{by}"
-    return None
+    return entry.notice

@@ -61,7 +61,10 @@ class ScheduleView(View):
     queue: str | None = Field(description="null: this installation has no such actor")
     source: Literal["code", "settings", "runtime"] = Field(description="where it is declared")
     state: StateName
-    reason: str | None = Field(description="why it does not fire, or since when it is paused and by whom")
+    reason: str | None = Field(
+        description="why it does not fire, since when it is paused and by whom, or that the scheduler has it "
+        "another way"
+    )
     words: str = Field(description="when, in plain English")
     cron: str | None = None
     every: str | None = None

@@ -75,7 +75,7 @@ class Schedules:
         schedule = self._book().entry(name).schedule
         if schedule is None:
             return NextView(name=name, words="", timezone="", next=[])
-        after = (after or self._now()).astimezone(UTC)
+        after = _in_utc(after or self._now())
         return NextView(
             name=name,
             words=in_words(schedule.plan),
@@ -87,11 +87,12 @@ class Schedules:
         """A page of what was, the newest first. Raises InvalidPayload for an `after` of one's own making."""
         from database.schedule_history import ScheduleHistory
 
-        entry = self._book().entry(name)
-        rows = ScheduleHistory(self._app.engine()).of(entry.name, limit + 1, _moment(after))
+        rows = ScheduleHistory(self._app.engine()).of(name, limit + 1, _moment(after))
+        if not rows:
+            self._book().entry(name)  # that of a deleted one stays
         page = rows[:limit]
         following = page[-1].tick.isoformat() if len(rows) > limit else None
-        return TicksView(name=entry.name, ticks=self._ticks(page), next=following)
+        return TicksView(name=name, ticks=self._ticks(page), next=following)
 
     def preview(self, request: PreviewRequest) -> PreviewView:
         """What a timing means. Raises InvalidSchedule, which names the field."""
@@ -101,11 +102,11 @@ class Schedules:
 
         given = request.model_dump(exclude_unset=True, exclude={"name", "after", "count"})
         schedule = from_document({"name": request.name, "actor": request.name, **document_of(given)})
-        after = request.after or self._now()
+        after = _in_utc(request.after or self._now())
         return PreviewView(
             words=in_words(schedule.plan),
             timezone=schedule.plan.zone,
-            next=coming(schedule, after.astimezone(UTC), request.count),
+            next=coming(schedule, after, request.count),
         )
 
     def first(
@@ -135,6 +136,13 @@ class Schedules:
         return [tick_view(row, outcomes) for row in rows]
 
 
+def _in_utc(after: datetime) -> datetime:
+    """Raises InvalidSchedule for what is at an end of the calendar."""
+    from jobs.times.zones import moment
+
+    return moment("after", after if after.tzinfo else after.astimezone())
+
+
 def _moment(text: str | None) -> datetime | None:
     if text is None:
         return None
@@ -144,4 +152,7 @@ def _moment(text: str | None) -> datetime | None:
         raise InvalidPayload(NOT_A_PAGE) from None
     if moment.tzinfo is None:
         raise InvalidPayload(NOT_A_PAGE)
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise InvalidPayload(NOT_A_PAGE) from None

@@ -95,7 +95,10 @@ def _welcome(app: "App", key: str | None, workers: int) -> str:
         ("add a job", f"{folder}/callboard jobs add QUEUE name=value …"),
         ("queues", ", ".join(sorted({actor.queue_name for actor in app.broker.actors.values()}))),
         ("workers", str(workers) if workers else "none here"),
-        ("schedules", f"{folder}/callboard schedules list   (the scheduler runs here)"),
+        (
+            "schedules",
+            f"{folder}/callboard schedules list   (the scheduler runs here; restart it after a change)",
+        ),
         ("join", f"{folder}/dramatiq actors   (in another terminal)"),
         ("stop", "Ctrl-C"),
     ]

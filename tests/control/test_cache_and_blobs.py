@@ -46,7 +46,7 @@ def test_blobs_without_a_job_are_removed(here, board, monkeypatch):
     blobs.put("1" * 32, "acme", b"12345")
     assert list(BlobActions(app, "ada").sweep()) == []  # they are young
     later = blobs.page("", 10**15, 1)[0][3] + 10**7
-    monkeypatch.setattr("control.service.outcomes.time.time_ns", lambda: later * 1_000_000)
+    monkeypatch.setattr("actors.upkeep.time.time_ns", lambda: later * 1_000_000)
     (done,) = BlobActions(app, "ada").sweep()
     assert (done.looked, done.removed, done.bytes) == (2, 1, 5)
     assert blobs.get("1" * 32) == b"12345"

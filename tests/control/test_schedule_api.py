@@ -11,6 +11,7 @@ from database.engine import write_session
 from database.models import ScheduleTick
 from database.operator_actions import OperatorActions
 from database.schedule_history import ScheduleHistory, TickRow
+from database.schedules import Schedules
 from jobs.memory import MemoryStore
 from jobs.model import Outcome
 from scheduling.book import Book, State
@@ -279,14 +280,20 @@ class TestOperating:
         ticks = [datetime.fromisoformat(one["tick"]) for one in view["next"]]
         assert ticks == [datetime(2026, 3, day, 7, tzinfo=UTC) for day in (30, 31)]  # summer time by then
 
-    def test_a_one_off_whose_time_is_over_has_ended(self, api):
-        answer = create(api, cron=None, at="2020-01-01T00:00:00Z")
-        body = {name: value for name, value in NINE.items() if name != "cron"}
-        put = api.put(f"{URL}/old", json={**body, "at": "2020-01-01T00:00:00Z"})
+    def test_a_one_off_whose_time_is_over_has_ended(self, api, app):
+        create(api, cron=None, at="2100-01-01T00:00:00Z")
+        over = datetime(2100, 1, 1, tzinfo=UTC)
+        Schedules(app.engine()).edit("mail", {"cursor": over}, "scheduler", at=over)
 
-        assert answer.status_code == put.status_code == 201
-        assert put.json()["state"] == "ended"
-        assert put.json()["next"] == []
+        view = api.get(f"{URL}/mail").json()
+        assert (view["state"], view["next"]) == ("ended", [])
+
+    def test_one_whose_time_is_over_is_not_taken(self, api):
+        answer = create(api, cron=None, at="2020-01-01T00:00:00Z")
+
+        assert answer.status_code == 422
+        assert error_of(answer).field == "at"
+        assert api.get(f"{URL}/mail").status_code == 404
 
     def test_one_that_is_off_says_so(self, api):
         assert create(api, enabled=False).json()["state"] == "off"
@@ -400,3 +407,25 @@ def test_the_metrics_count_schedules_by_state(api, app):
 def tick_row(schedule, minute, at=None):
     tick = at or datetime(2026, 3, 1, 8, minute, tzinfo=UTC)
     return TickRow(schedule, "tick", tick, tick, "enqueued", f"cron:{schedule}:{minute}", tick, 40)
+
+
+def test_numbers_that_do_not_fit_and_moments_before_the_calendar_are_refused(api):
+    first = "0001-01-01T00:00:00+05:00"
+    create(api, "early")
+
+    for answer in (
+        create(api, args={**SYNC, "userId": 2**65}),
+        api.get(f"{URL}/early/next", params={"after": first}),
+        api.get(f"{URL}/early/history", params={"after": first}),
+        api.post(f"{URL}/preview", json={"cron": "0 9 * * *", "after": first}),
+    ):
+        assert answer.status_code in (400, 422), answer.text
+
+
+def test_the_history_of_a_deleted_one_can_be_read(api):
+    create(api, "brief")
+    api.post(f"{URL}/brief/run")
+    api.delete(f"{URL}/brief")
+
+    assert len(api.get(f"{URL}/brief/history").json()["ticks"]) == 1
+    assert api.get(f"{URL}/never/history").status_code == 404

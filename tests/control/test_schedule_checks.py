@@ -8,6 +8,7 @@ from control.service.checks.finding import Finding
 from control.service.checks.schedules import schedules
 from database.migrations import migrate
 from database.scheduler_lease import SchedulerLease
+from database.schedules import Schedules
 from jobs.memory import MemoryStore
 from jobs.schedules import from_document
 from scheduling.book import Book
@@ -40,12 +41,24 @@ def a_scheduler(app: App) -> None:
 def test_one_that_is_alive_is_named_with_what_it_fires(tmp_path) -> None:
     app = board(tmp_path, nightly=NIGHTLY)
     a_scheduler(app)
+    for entry in Book(app).entries():
+        Schedules(app.engine()).add(entry.row)
 
     found = findings(app)
 
     assert found["scheduler"].status == "ok"
     assert found["scheduler"].text == "1 alive; vm:1 fires 1 schedule"
     assert found["schedules"].status == "ok"
+
+
+def test_what_it_has_not_read_yet_is_a_problem(tmp_path) -> None:
+    app = board(tmp_path, nightly=NIGHTLY)
+    a_scheduler(app)
+
+    found = findings(app)["schedules"]
+
+    assert found.status == "problem"
+    assert "nightly: new: restart the scheduler" in found.text
 
 
 def test_none_alive_is_a_problem_only_when_a_schedule_is_on(tmp_path) -> None:

@@ -199,3 +199,14 @@ def test_who_did_it_is_in_the_audit(here, mail):
     assert (act.action, act.target, act.failed) == ("schedule.create", "mail", False)
     assert "@" in act.operator
     assert act.began_at <= datetime.now(UTC)
+
+
+def test_a_state_that_there_is_not_is_told_with_those_there_are(here, ready):
+    answer = here("schedules", "list", "--state", "bogus")
+
+    assert answer.returncode == 2
+    assert "gone" in answer.stderr
+
+
+def test_the_list_says_that_the_scheduler_has_not_read_a_declared_one(here, ready):
+    assert "maintenance-logs: new: restart the scheduler" in here("schedules", "list").stdout

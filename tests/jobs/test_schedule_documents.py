@@ -305,3 +305,9 @@ def test_the_fingerprint_does_not_change_with_what_is_only_told() -> None:
 def test_a_schedule_made_in_code_is_checked_too(number: Any) -> None:
     with pytest.raises(InvalidSchedule, match=r"catch_up_window .* from 0 to 518400 seconds"):
         Schedule("a", "b", Plan(Every(60)), catch_up_window_s=number)
+
+
+@pytest.mark.parametrize("value", [2**63, -(2**63) - 1, "\ud800", {"\ud800": 1}, [[2**64]]])
+def test_what_json_cannot_hold_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidSchedule, match="args"):
+        from_document({**LEAST, "args": {"one": value}})

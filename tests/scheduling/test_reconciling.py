@@ -227,3 +227,22 @@ def test_settings_win_over_code(app: App, book: Book, clock: Clock) -> None:
     assert entry.source == "settings"
     assert entry.schedule is not None
     assert entry.schedule.plan.zone == "Europe/Berlin"
+
+
+def test_a_flaw_of_one_that_is_off_is_told_when_it_is_switched_on(
+    monkeypatch: pytest.MonkeyPatch, app: App, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    def settings(*, enabled: bool) -> dict[str, ScheduleSettings]:
+        return {"later": ScheduleSettings(actor="nobody", cron="* * * * *", enabled=enabled)}
+
+    monkeypatch.setattr(
+        app, "settings", app.settings.model_copy(update={"schedules": settings(enabled=False)})
+    )
+    lead(app, clock, "a")
+    assert "later" not in caplog.text
+    monkeypatch.setattr(
+        app, "settings", app.settings.model_copy(update={"schedules": settings(enabled=True)})
+    )
+    clock.pass_(minutes=1)
+    lead(app, clock, "b")
+    assert "Schedule later cannot run: There is no actor named 'nobody'" in caplog.text

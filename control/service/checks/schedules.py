@@ -49,10 +49,22 @@ def schedules(app: "App") -> Iterator[Finding]:
         yield problem("scheduler", f"none is alive, and {_many(on)} should fire", START_IT)
     else:
         yield note("scheduler", "none is alive, and no schedule is on")
-    yield from _flawed(entries)
+    differing = [entry for entry in entries if entry.notice and entry.editable]
+    if alive or held:
+        differing = [entry for entry in entries if entry.notice]
+    yield from _differing(differing)
+    yield from _flawed(entries, not differing)
 
 
-def _flawed(entries: "list[Entry]") -> Iterator[Finding]:
+def _differing(entries: "list[Entry]") -> Iterator[Finding]:
+    if entries:
+        told = "; ".join(f"{one.name}: {one.notice}" for one in entries[:_MOST_NAMED])
+        more = f"; and {len(entries) - _MOST_NAMED:,} more" if len(entries) > _MOST_NAMED else ""
+        mend = "'callboard schedules list' shows all"
+        yield problem("schedules", f"{len(entries):,} not fired as declared: {told}{more}", mend)
+
+
+def _flawed(entries: "list[Entry]", agreed: bool) -> Iterator[Finding]:
     flawed = [entry for entry in entries if entry.state.value == "flawed"]
     gone = [entry for entry in entries if entry.state.value == "gone"]
     if flawed:
@@ -60,11 +72,15 @@ def _flawed(entries: "list[Entry]") -> Iterator[Finding]:
         more = f"; and {len(flawed) - _MOST_NAMED:,} more" if len(flawed) > _MOST_NAMED else ""
         mend = "'callboard schedules list --state flawed' shows all; edit them, or bring the actor back"
         yield problem("schedules", f"{len(flawed):,} cannot fire: {told}{more}", mend)
-    elif entries:
+    elif entries and agreed:
         yield ok("schedules", f"{len(entries):,}, all of which can fire")
     if gone:
         names = ", ".join(entry.name for entry in gone[:_MOST_NAMED])
-        yield note("schedules", f"declared no more: {names}; 'callboard schedules delete' removes them")
+        yield note(
+            "schedules",
+            f"declared no more: {names}; 'callboard schedules delete' removes them once the "
+            "scheduler was restarted",
+        )
 
 
 def _many(entries: "list[Entry]") -> str:
