@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from database.errors import DatabaseUnavailable
 from database.schedule_history import ScheduleHistory, TickKind, TickRow
-from database.schedules import Schedules, StoredSchedule
+from database.schedules import Schedules, StoredSchedule, begins_at
 from jobs.errors import InvalidSchedule
 from jobs.schedules import Schedule, Source, fingerprint
 from jobs.times.intervals import Once
@@ -30,6 +30,7 @@ logger = logging.getLogger("callboard.schedules")
 
 WHILE_PAUSED = "while it was paused"
 WHILE_DISABLED = "while it was disabled"
+BEFORE_CHANGE = "before its timing was changed"
 
 
 class Book:
@@ -182,10 +183,11 @@ class Book:
         }
         now, row = self._now(), before.row
         enabled_again = after.enabled and not row.enabled
-        ticks = self._missed(before, now, WHILE_DISABLED) if enabled_again else []
-        if enabled_again or changes["timing"] != row.timing:
-            changes["cursor"] = now
-        return changes, ticks
+        if not enabled_again and changes["timing"] == row.timing:
+            return changes, []
+        changes["cursor"] = begins_at(row.cursor, now)
+        why = BEFORE_CHANGE if row.paused_at is None else WHILE_PAUSED
+        return changes, self._missed(before, now, why if row.enabled else WHILE_DISABLED)
 
     def _missed(self, entry: Entry, now: datetime, why: str) -> list[TickRow]:
         return missed_of(entry.schedule, entry.row, now, why)

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 from broker.options import DRAMATIQ_NAMES, NAMES, JobOptions, check_names
 from jobs.errors import CallboardError, InvalidPayload, InvalidSchedule
 from jobs.schedules import Overlap, Schedule, arguments, job_options
+from jobs.times.durations import text_of_seconds
 
 if TYPE_CHECKING:
     from actors.composition import App
 
 #: Any tick will do to fill the templates.
 _SAMPLE = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)
+#: Gaps between ticks that are looked at for the shortest one.
+_GAPS = 24
 
 
 def check(app: "App", schedule: Schedule) -> None:
@@ -23,12 +26,29 @@ def check(app: "App", schedule: Schedule) -> None:
         raise InvalidSchedule(
             f"overlap must be allow for {schedule.actor!r}, which has its own 'unique': leave overlap out."
         )
+    _check_jitter(schedule)
     rules = app.rules_of(actor.queue_name)
     options = job_options(schedule, _SAMPLE)
     check_names(options, NAMES | DRAMATIQ_NAMES | app.broker.actor_options)
     chosen = JobOptions.declared(actor.options, rules).with_call(options)
     if rules.require_tenant and not chosen.tenant_id:
         raise InvalidPayload(f"Jobs of {actor.queue_name!r} need a tenant: give the schedule a tenant_id.")
+
+
+def _check_jitter(schedule: Schedule) -> None:
+    """A tick that comes after the next one would be counted as missed."""
+    jitter, timing = schedule.plan.jitter_s, schedule.plan.timing
+    if not jitter:
+        return
+    tick, looked = timing.next_after(_SAMPLE), 0
+    while tick is not None and looked < _GAPS and (following := timing.next_after(tick)) is not None:
+        gap = round((following - tick).total_seconds())
+        if jitter >= gap:
+            raise InvalidSchedule(
+                f"jitter must be shorter than the {text_of_seconds(gap)} between two ticks, "
+                f"not {text_of_seconds(jitter)}."
+            )
+        tick, looked = following, looked + 1
 
 
 def flaw_of(app: "App", schedule: Schedule) -> str | None:

@@ -10,6 +10,7 @@ from database.schedule_history import ScheduleHistory
 from database.schedules import Schedules
 from jobs.errors import InvalidPayload, InvalidSchedule, UnknownActor
 from jobs.schedules import CatchUp, Overlap, Source, tick_id
+from jobs.times.durations import text_of_seconds
 from scheduling.book import Book
 from scheduling.errors import NotEditable, ScheduleChanged, ScheduleExists, UnknownSchedule
 from tests.scheduling.stage import START, Clock, Scheduler, Store, schedule
@@ -63,8 +64,21 @@ def test_what_could_never_run_is_refused(
     assert book.entries() == []
 
 
-def test_with_another_timing_it_begins_anew(
-    book: Book, scheduler: Scheduler, clock: Clock, store: Store
+@pytest.mark.parametrize(
+    ("timing", "jitter_s", "gap"),
+    [("*/5 * * * *", 300, 300), ("0,1 * * * *", 90, 60), ("0 9 1,2 * *", 86_400, 86_400)],
+)
+def test_jitter_that_puts_ticks_out_of_order_is_refused(
+    book: Book, timing: str, jitter_s: int, gap: int
+) -> None:
+    words = f"jitter must be shorter than the {text_of_seconds(gap)} between two ticks"
+    with pytest.raises(InvalidSchedule, match=words):
+        book.add(schedule(timing=timing, jitter_s=jitter_s), "ada")
+    book.add(schedule(timing=timing, jitter_s=30), "ada")
+
+
+def test_with_another_timing_it_begins_anew_and_what_was_due_before_is_in_its_history(
+    book: Book, scheduler: Scheduler, clock: Clock, store: Store, history: ScheduleHistory
 ) -> None:
     book.add(schedule(timing="0 * * * *", catch_up=CatchUp.ALL), "ada")
     scheduler.turn()
@@ -72,6 +86,9 @@ def test_with_another_timing_it_begins_anew(
     changed = schedule(timing="*/10 * * * *", catch_up=CatchUp.ALL)
     entry = book.replace(changed, "bob")
     assert (entry.row.version, entry.row.updated_by, entry.row.cursor) == (2, "bob", clock())
+    (missed,) = history.of("nightly")
+    assert (missed.outcome, missed.tick) == ("skipped_missed", START + 60 * MINUTE)
+    assert "before its timing was changed" in (missed.note or "")
     scheduler.turn()
     assert store.sent == []
     clock.pass_(minutes=10)
