@@ -1,8 +1,9 @@
 """`make chaos`: worker processes, producers and a server to which random bad things happen, and the proof
 afterwards that nothing was lost, stuck or run twice without need.
 
-CHAOS_SECONDS (600) and CHAOS_SEED (by chance) set how long and which. Ends with one line and exit code 0,
-or says what is wrong and keeps the folder with ledger, audit and log.
+CHAOS_SECONDS (600) and CHAOS_SEED (by chance) set how long and which, CHAOS_RATE (40) how many jobs a second
+each producer sends, CHAOS_LONGEST_MS (1500) how long one may take. Ends with one line and exit code 0, or
+says what is wrong and keeps the folder with ledger, audit and log.
 """
 
 import os
@@ -30,7 +31,10 @@ from tests.proxy import proxy_to
 from tests.topologies.servers import free_port
 from tests.waiting import eventually
 
-HOSTS, PRODUCERS, JOBS_PER_S = 3, 2, 40.0
+HOSTS, PRODUCERS = 3, 2
+#: Of each producer.
+JOBS_PER_S = 40.0
+LONGEST_MS = 1_500
 #: Between two bad things, in seconds.
 PAUSE_S = (0.1, 1.2)
 #: The longest cut of all connections, once in a run that is long enough.
@@ -41,7 +45,14 @@ STUCK_S = 45.0
 
 class Chaos:
     def __init__(
-        self, home: Path, seconds: float, seed: int, *, lease_s: float = 4.0, longest_ms: int = 1_500
+        self,
+        home: Path,
+        seconds: float,
+        seed: int,
+        *,
+        lease_s: float = 4.0,
+        longest_ms: int = LONGEST_MS,
+        jobs_per_s: float = JOBS_PER_S,
     ) -> None:
         """`longest_ms` is how long a job may take; after a lost lease jobs run one by one."""
         self.home = home
@@ -49,6 +60,7 @@ class Chaos:
         self._seed = seed
         self._lease_s = lease_s
         self._longest_ms = longest_ms
+        self._jobs_per_s = jobs_per_s
         self._dice = random.Random(seed)
         self._pause = threading.Event()
         self._enough = False
@@ -79,7 +91,7 @@ class Chaos:
                     **fleet.options(
                         name=f"p{number}",
                         seed=self._seed + number,
-                        jobs_per_s=JOBS_PER_S,
+                        jobs_per_s=self._jobs_per_s,
                         longest_ms=self._longest_ms,
                     ),
                 )
@@ -167,7 +179,9 @@ def main() -> int:
     home = Path(tempfile.mkdtemp(prefix="callboard-chaos-"))
     _say(f"Chaos for {seconds:.0f} s with CHAOS_SEED={seed}")
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))  # so that all it started ends too
-    balance, happened = Chaos(home, seconds, seed).run()
+    rate = float(os.environ.get("CHAOS_RATE") or JOBS_PER_S)
+    longest_ms = int(os.environ.get("CHAOS_LONGEST_MS") or LONGEST_MS)
+    balance, happened = Chaos(home, seconds, seed, longest_ms=longest_ms, jobs_per_s=rate).run()
     _say(happened)
     _say(str(balance))
     if balance.clean:
