@@ -117,14 +117,15 @@ def test_a_frozen_workers_job_runs_elsewhere_and_its_late_settlement_is_refused(
 
 
 def test_a_job_that_runs_longer_than_the_stop_may_take_is_handed_back(fleet: Fleet) -> None:
-    stopping = fleet.start(stop_s=1.0)
+    stopping = fleet.start(stop_s=1.0, lease_s=15.0)
     fleet.send("slow", [1])
     eventually(lambda: fleet.runs("slow-1"))
     stopping.terminate()
     eventually(stopping.ended, timeout=8)
 
     job = fleet.job("slow-1")
-    assert (job.state, job.attempts, job.interruptions, job.lost_leases) == (JobState.DELAYED, 0, 1, 0)
+    found = (job.state, job.attempts, job.interruptions, job.lost_leases)
+    assert found == (JobState.DELAYED, 0, 1, 0), fleet.log()[-3_000:]
     assert fleet.store.workers() == []
 
     fleet.open_gate()

@@ -79,6 +79,7 @@ class Schedulers:
 
     def check(self) -> None:
         """End all of them. Then each tick there was has one job, and one row in the history."""
+        eventually(lambda: all(len(self.history.of(row.name, 10)) > 1 for row in self.rows.all()))
         self.end()
         for row in self.rows.all():
             timing, ticks = Every(EVERY[row.name]), []
