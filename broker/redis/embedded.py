@@ -69,7 +69,7 @@ class EmbeddedServer:
             raise ServerNotStarted(
                 f"The folder {data} cannot be written ({error.strerror}); choose another with CALLBOARD_HOME."
             ) from error
-        port = self._port or _free_port()
+        port = self._port or free_port()
         with log:
             self._process = subprocess.Popen(  # noqa: S603  our own binary, no shell
                 [binary.path, "-"],
@@ -201,10 +201,14 @@ def _quoted(path: Path) -> str:
     return f'"{escaped}"'
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_port() -> int:
+    """A port on loopback that nobody listens on."""
+    # Below the ports of connections going out: one of those could take it before the server does.
+    while True:
+        port = 10_000 + secrets.randbelow(20_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _write_private(path: Path, content: dict[str, object]) -> None:

@@ -5,7 +5,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
 
-from broker.redis.embedded import EmbeddedServer
+from broker.redis.embedded import EmbeddedServer, free_port
 from control.demo.peers.imap_server import PASSWORD_VARIABLE
 from control.demo.peers.mail import write_maildir
 from control.demo.peers.webhook_receiver import BROKEN, MEND, SECRET_VARIABLE
@@ -67,7 +66,7 @@ class Stage:
 
     def start_api(self) -> None:
         command = [sys.executable, "-m", "control.api"]
-        self._start("api", command, {"CALLBOARD_API__PORT": str(_free_port())})
+        self._start("api", command, {"CALLBOARD_API__PORT": str(free_port())})
 
     def mend(self) -> None:
         """Bring the partner's webhook receiver in order."""
@@ -187,9 +186,3 @@ def _end(process: subprocess.Popen[bytes], lifeline: int) -> None:
 def _last_line(log: Path) -> str:
     lines = log.read_text(errors="replace").split("\n")
     return next((line for line in reversed(lines) if line.strip()), f"{log} is empty")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

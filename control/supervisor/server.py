@@ -2,14 +2,13 @@
 
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 
-from broker.redis.embedded import EmbeddedServer, ServerNotStarted, read_address
+from broker.redis.embedded import EmbeddedServer, ServerNotStarted, free_port, read_address
 from broker.redis.facts import read_facts
 from control.supervisor.children import FIRST_WAIT, LONGEST_WAIT
 from jobs.errors import StoreUnavailable
@@ -22,7 +21,7 @@ class KeptServer:
 
     def __init__(self, home: Path, say: Callable[[str], None]) -> None:
         # A fixed port and password: workers and API find it again after a restart.
-        self._server = EmbeddedServer(home, port=_free_port())
+        self._server = EmbeddedServer(home, port=free_port())
         self._home = home
         self._say = say
         self._wait = FIRST_WAIT
@@ -77,9 +76,3 @@ def _process(pid: int) -> list[psutil.Process]:
         return [psutil.Process(pid)]
     except psutil.NoSuchProcess:
         return []
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -13,7 +13,7 @@ from jobs.model import Job
 from jobs.states import JobState
 from tests.actors.conftest import SetUp, as_settings, from_json
 from tests.integrations.peers import MailServer, mail_server
-from tests.postgres import free_port
+from tests.ports import free_port
 
 NEW_MAIL = b"From: harbour@pilots.example\nSubject: Slot 14\nMessage-ID: <14@pilots.example>\n\nAt noon.\n"
 

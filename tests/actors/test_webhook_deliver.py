@@ -12,7 +12,7 @@ from jobs.errors import InvalidPayload
 from jobs.model import Job
 from jobs.states import JobState
 from tests.actors.conftest import SetUp, endpoint, from_json, receiving
-from tests.postgres import free_port
+from tests.ports import free_port
 
 
 def send(jobs: FakeJobs, to: str = "shop", **options: Any) -> str:

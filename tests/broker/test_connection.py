@@ -22,6 +22,7 @@ from broker.redis.wire import Wire, pack
 from broker.redis.wire_connection import WireConnection
 from jobs.errors import StoreUnavailable
 from jobs.model import NewJob
+from tests.ports import free_port
 from tests.waiting import eventually
 
 PASSWORD = "very-secret-indeed"
@@ -36,9 +37,7 @@ VERBS: dict[str, Verb] = {
 
 @pytest.fixture
 def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import sys
 from datetime import UTC, datetime
 
@@ -15,6 +14,7 @@ from database.schedule_history import ScheduleHistory
 from database.scheduler_lease import SchedulerLease
 from database.schedules import Schedules, StoredSchedule
 from tests.control.running import callboard, command, refused, running
+from tests.ports import free_port
 from tests.waiting import eventually
 
 QUICK = {
@@ -79,10 +79,7 @@ def test_a_missing_database_is_one_sentence(joined, closed_port):
 
 @pytest.mark.faults
 def test_up_starts_one_and_starts_it_again_when_it_is_killed(env):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    env = {**env, "CALLBOARD_API__PORT": port, "START_WORKERS": "false"}
+    env = {**env, "CALLBOARD_API__PORT": str(free_port()), "START_WORKERS": "false"}
     with running(command("up"), env) as board:
         board.line_with("schedules ")
         engine = make_engine(f"sqlite:///{env['CALLBOARD_HOME']}/callboard.db")

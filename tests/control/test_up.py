@@ -18,6 +18,7 @@ from control.supervisor.up import run
 from jobs.memory import MemoryStore
 from tests.control.board import small_app
 from tests.control.running import callboard, command, running
+from tests.ports import free_port
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.faults
@@ -25,10 +26,7 @@ pytestmark = pytest.mark.faults
 
 @pytest.fixture
 def up_env(env):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    return {**env, "CALLBOARD_API__PORT": str(port)}
+    return {**env, "CALLBOARD_API__PORT": str(free_port())}
 
 
 def ask(env, bare, path, key):

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from database.engine import make_engine, ping, read_session, write_session
 from database.errors import DatabaseOutdated, DatabaseUnavailable, InvalidDatabaseUrl
 from tests.database.conftest import Outage, engine_at
-from tests.postgres import free_port
+from tests.ports import free_port
 
 
 def test_a_new_database_answers(empty_engine: Engine) -> None:

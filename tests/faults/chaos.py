@@ -27,8 +27,8 @@ from tests.faults.fleet import Fleet
 from tests.faults.hosts import Host
 from tests.faults.ledger import Balance, read_ledger, settle_accounts
 from tests.faults.mischief import Mischief
+from tests.ports import free_port
 from tests.proxy import proxy_to
-from tests.topologies.servers import free_port
 from tests.waiting import eventually
 
 HOSTS, PRODUCERS = 3, 2

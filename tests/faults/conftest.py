@@ -13,8 +13,8 @@ from database.engine import make_engine
 from database.migrations import migrate
 from tests.broker.leaks import leaked_keys
 from tests.faults.fleet import Fleet
+from tests.ports import free_port
 from tests.proxy import TcpProxy, proxy_to
-from tests.topologies.servers import free_port
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import signal
-import socket
 import ssl
 import subprocess
 import threading
@@ -13,6 +12,7 @@ from pathlib import Path
 import redis
 
 from broker.redis.embedded import find_binary
+from tests.ports import free_port
 from tests.waiting import eventually
 
 PASSWORD, SENTINEL_PASSWORD = "data, secret", "watch-secret"
@@ -104,7 +104,7 @@ def watched(home: Path, port: int, down_after_ms: int = 300) -> Server:
 
 def cluster(home: Path, ports: Sequence[int] = (), announced: Sequence[int] = ()) -> list[Server]:
     """A cluster of masters, three by default, with as many slots each; clients are told `announced`."""
-    ports = ports or [free_port(also=10_000) for _ in range(3)]
+    ports = ports or [free_port() for _ in range(3)]
     nodes, servers = len(ports), []
     for number, port in enumerate(ports):
         config = ['save ""', "cluster-enabled yes", "cluster-node-timeout 1000"]
@@ -184,19 +184,3 @@ def tls_front(target: int, *, wants_certificate: bool = False) -> Iterator[int]:
     finally:
         loop.call_soon_threadsafe(started[0].close)
         thread.join(5)
-
-
-def free_port(also: int = 0) -> int:
-    """A port that nobody uses; `also` one that much higher."""
-    while True:
-        with socket.socket() as probe, socket.socket() as higher:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-            if port + also > 65_535:
-                continue
-            try:
-                higher.bind(("127.0.0.1", port + also))
-            except OSError:
-                if also:
-                    continue
-            return port

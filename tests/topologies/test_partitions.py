@@ -11,9 +11,10 @@ import pytest
 
 from jobs.errors import StoreUnavailable
 from jobs.store import JobStore
+from tests.ports import free_port
 from tests.proxy import Mode, TcpProxy, proxy_to
 from tests.topologies.flow import LOGIN, cluster_url, job, sentinel_url, store_at
-from tests.topologies.servers import Server, cluster, ended, free_port, watched
+from tests.topologies.servers import Server, cluster, ended, watched
 from tests.waiting import eventually
 
 SEND_LIMIT_S, BACK_LIMIT_S = 6.0, 10.0
@@ -132,7 +133,7 @@ def cut_off(home: Path, name: str) -> Iterator[tuple[str, list[TcpProxy]]]:
                 cut = [proxy, *ways] if name == "sentinel" else [proxy]
                 yield sentinel_url(*(way.port for way in ways)), cut
     else:
-        port = free_port(also=10_000)
+        port = free_port()
         with proxy_to(port) as proxy:
             nodes = cluster(home, [port], announced=[proxy.port])
             with ended(*nodes):
