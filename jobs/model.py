@@ -307,7 +307,9 @@ class Standing:
     queue_paused: bool = False
     lane_paused: bool = False
     rests_until: int | None = None  # of the nearest scope that rests; LAST_TIME: until a place is free
-    rest_scope: str = ""  # job, gate, lane, queue, or rate: its own, its queue's or its tenant's is used up
+    #: job, gate, lane, queue; rate: its own, its queue's or its tenant's is used up; place: a free one is
+    #: kept for a suspect.
+    rest_scope: str = ""
     rest_reason: str = ""
     queue_cap: tuple[int, int] | None = None  # active, allowed at once
     share_cap: tuple[int, int] | None = None

@@ -282,6 +282,11 @@ class JobStore(ABC):
         that had ended by then (ms on the store's clock): not what was started again meanwhile."""
 
     @abstractmethod
+    def withdraw(self, job_ids: Sequence[str]) -> list[bool]:
+        """Take back jobs that no worker was ever given, as if they had not been sent: the same ids can be sent
+        again at once, and their unique keys are free. False for all others."""
+
+    @abstractmethod
     def retry_dead(
         self, job_ids: Sequence[str], ended_by: int | None = None, *, from_start: bool = False
     ) -> list[bool]:

@@ -51,16 +51,12 @@ class RedisLimits(JobStore):
         packed = msgpack.packb([_pack(want) for want in wants])
         entries = self._link.keys.handed(job_id, token)
         argv: list[Any] = [owner, job_id, token, request, packed, patience_ms, entries]
-        answer, wait, key, waits, probe, look, brief = self._link.run("acquire", argv)
-        if look:
-            self.offer([queue])
+        answer, wait, key, waits, probe, brief = self._ask(argv, queue)
         if answer == _STANDS_BY:
             if self._is_handed_over(entries, wait):
                 return Grant(True, brief=True)
             argv[5] = 0
-            answer, wait, key, waits, probe, look, brief = self._link.run("acquire", argv)
-            if look:
-                self.offer([queue])
+            answer, wait, key, waits, probe, brief = self._ask(argv, queue)
         if answer == _GRANTED:
             return Grant(True, probe=bool(probe), after_ms=wait / 1000, brief=bool(brief))
         if answer == _LOST:
@@ -68,6 +64,12 @@ class RedisLimits(JobStore):
         if answer == _OWN:
             return Grant(False, key=key.decode(), own=True)
         return Grant(False, wait, key.decode(), WaitScope(waits.decode()))
+
+    def _ask(self, argv: Sequence[Any], queue: str) -> list[Any]:
+        *answer, look, brief = (reply := self._link.run("acquire", argv))[:7]
+        if look or len(reply) > 7:
+            self.offer({*([queue] if look else ()), *(one.decode() for one in reply[7:])})
+        return [*answer, brief]
 
     def _is_handed_over(self, entries: str, most_ms: int) -> bool:
         with self._link.talking() as opened:

@@ -132,6 +132,9 @@ class RedisOperators(JobStore):
     def remove(self, job_ids: Sequence[str], ended_by: int | None = None) -> list[bool]:
         return self._change("remove", (-1 if ended_by is None else ended_by,), job_ids)
 
+    def withdraw(self, job_ids: Sequence[str]) -> list[bool]:
+        return self._change("withdraw", (), job_ids)
+
     def retry_dead(
         self, job_ids: Sequence[str], ended_by: int | None = None, *, from_start: bool = False
     ) -> list[bool]:

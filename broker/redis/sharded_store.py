@@ -269,6 +269,9 @@ class ShardedStore(JobStore):
     def remove(self, job_ids: Sequence[str], ended_by: int | None = None) -> list[bool]:
         return self._first_true(job_ids, lambda store, ids: store.remove(ids, ended_by))
 
+    def withdraw(self, job_ids: Sequence[str]) -> list[bool]:
+        return self._first_true(job_ids, lambda store, ids: store.withdraw(ids))
+
     def retry_dead(
         self, job_ids: Sequence[str], ended_by: int | None = None, *, from_start: bool = False
     ) -> list[bool]:

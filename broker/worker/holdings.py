@@ -97,7 +97,8 @@ class Holdings:
             outbox.slots.append(proxy.slot)
             outbox.queues.add(proxy.queue_name)
             following = self._next(now) if self._ahead else None
-            return following, len(outbox.verdicts) >= SEND_AT or len(self._ahead) < self._threads
+            hungry = len(self._ahead) < self._threads
+            return following, hungry or queue.scarce or len(outbox.verdicts) >= SEND_AT
 
     # For the exchange of a shard
 

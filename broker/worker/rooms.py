@@ -44,12 +44,13 @@ class Share:
 class Queue:
     """What a job needs to know of its queue."""
 
-    __slots__ = ("outbox", "rules", "share")
+    __slots__ = ("outbox", "rules", "scarce", "share")
 
     def __init__(self, share: Share, outbox: Outbox, rules: QueueRules) -> None:
         self.share = share
         self.outbox = outbox
         self.rules = rules
+        self.scarce = not may_wait(rules)  # the end of a job gives others a place
 
 
 class Group:

@@ -86,6 +86,7 @@ def _rest(standing: Standing) -> Iterator[str]:
         "lane": f"{_tenant(job)} rests in {job.queue}",
         "queue": f"The queue {job.queue} rests",
         "rate": f"The rate of {job.queue} or of {_tenant(job)} is used up, so it rests",
+        "place": "The free place is kept for a job that lost its worker, so it rests",
     }.get(standing.rest_scope, "It rests")
     end = "a place is free" if until >= LAST_TIME else _at(until)
     yield f"{what} until {end}" + (f", because {standing.rest_reason}." if standing.rest_reason else ".")

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from jobs.memory.claims import kept_until
 from jobs.memory.limits import LimitName, gate_limit, lane_limit, queue_limit, share_limit
 from jobs.memory.order import Line
 from jobs.memory.state import State
@@ -95,6 +96,8 @@ def _allowed(state: State, name: LimitName, cap: int | None, rate: Rate | None) 
         most = cap - state.limits.running[name]
         if most <= 0:
             return Allowed(0, {}, name=name)
+        if cap == 1 and (until := kept_until(state, name)) is not None:
+            return Allowed(0, {}, until=until)
     if rate is not None:
         most = min(most, state.limits.rate_left(name, rate, state.now))
         if most <= 0:

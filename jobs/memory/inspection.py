@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
+from jobs.memory.claims import kept_until
 from jobs.memory.limits import LimitName, gate_limit, lane_limit, queue_limit, share_limit
 from jobs.memory.shelf import Record, ended
 from jobs.memory.state import State
@@ -192,8 +193,21 @@ def _nearest_rest(state: State, record: Record) -> tuple[int | None, str, str]:
     if job.state is JobState.WAITING and not record.suspect and record.line is not None:
         free_at = state.lines.rests_until(record.line) or state.queue_timers.get(job.queue, 0)
         if free_at > state.now:
-            return free_at, "rate", ""
+            return free_at, "place" if _is_kept(state, job) else "rate", ""
     return None, "", ""
+
+
+def _is_kept(state: State, job: Job) -> bool:
+    """Whether a free place under one of its caps is kept for a suspect."""
+    policies, queue, lane, share = state.policies, job.queue, job.lane, state.policies.share(job.queue)
+    caps = [
+        (share_limit(share) if share else queue_limit(queue), policies.cap(queue)),
+        (lane_limit(queue, lane), policies.lane_cap(queue, lane)),
+    ]
+    if job.gate:
+        caps.append((gate_limit(lane, job.gate), policies.gate_cap(queue, job.gate)))
+    free = [name for name, cap in caps if cap == 1 and not state.limits.running[name]]
+    return any(kept_until(state, name) is not None for name in free)
 
 
 def _cap(state: State, name: LimitName, cap: int | None) -> tuple[int, int] | None:

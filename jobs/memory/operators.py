@@ -100,6 +100,22 @@ def _may_be_removed(record: Record, ended_by: int | None) -> bool:
     return record.job.state.settled and (record.job.finished_at or 0) <= ended_by
 
 
+def withdraw(state: State, job_ids: Sequence[str]) -> list[bool]:
+    found = []
+    for job_id in job_ids:
+        record = state.shelf.get(job_id)
+        fresh = record is not None and _never_given(record)
+        found.append(fresh)
+        if record is not None and fresh:
+            state.withdraw(record)
+    return found
+
+
+def _never_given(record: Record) -> bool:
+    job = record.job
+    return job.state in (JobState.WAITING, JobState.DELAYED) and not job.deliveries and not job.lost_leases
+
+
 def retry_dead(state: State, job_ids: Sequence[str], ended_by: int | None, from_start: bool) -> list[bool]:
     horizon = state.now if ended_by is None else ended_by
     return [

@@ -89,6 +89,10 @@ class Shelf:
             if self._markers.get(job_id, now + 1) <= now:
                 del self._markers[job_id]
 
+    def forget_marker(self, job_id: str) -> None:
+        """The id may be used anew."""
+        self._markers.pop(job_id, None)
+
     def known(self, job_id: str, now: int) -> bool:
         """Whether the id belongs to a job that is here or has left not long ago."""
         return job_id in self._records or self._markers.get(job_id, 0) > now

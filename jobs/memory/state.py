@@ -32,6 +32,15 @@ class Turn(NamedTuple):
     job_id: str = ""
 
 
+class Claim(NamedTuple):
+    """Of suspects to the place under a cap of one: since when it is kept free (0: it was not free yet), when
+    one was last met that may run, and how often it was kept in vain."""
+
+    since: int
+    met: int
+    in_vain: int = 0
+
+
 class Watch(NamedTuple):
     """Who looks at the timers, until when the others trust it, and from which time on it looks; and who shall
     leave it to others, and until when."""
@@ -55,6 +64,7 @@ class Workers:
     idle_until: dict[str, int] = field(default_factory=dict)
     turns: list[Turn] = field(default_factory=list)
     turns_in_vain: int = 0  # that were taken from a process that did not become empty
+    claims: dict[LimitName, Claim] = field(default_factory=dict)
     watch: Watch = field(default_factory=Watch)
 
     def prolong(self, owner: str, lease_ms: int, now: int) -> None:
@@ -299,6 +309,13 @@ class State:
         self.step_away(record)
         self.shelf.remove(record, self.now)
         self.unique.ended(record.new, self.now)
+
+    def withdraw(self, record: Record) -> None:
+        """The job was never sent."""
+        self.step_away(record)
+        self.shelf.remove(record, self.now)
+        self.shelf.forget_marker(record.job.id)
+        self.unique.withdrawn(record.new, self.now)
 
     def forget_queue(self, queue: str) -> None:
         """It has no jobs any more: its counters, rests and adjustments go too."""

@@ -335,6 +335,10 @@ class MemoryStore(JobStore):
         with self._step() as state:
             return operators.remove(state, job_ids, ended_by)
 
+    def withdraw(self, job_ids: Sequence[str]) -> list[bool]:
+        with self._step() as state:
+            return operators.withdraw(state, job_ids)
+
     def retry_dead(
         self, job_ids: Sequence[str], ended_by: int | None = None, *, from_start: bool = False
     ) -> list[bool]:

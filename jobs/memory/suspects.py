@@ -7,6 +7,7 @@ none is left. Up to half of the living processes have a turn, so that the others
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from jobs.memory.claims import claim_places, end_claims
 from jobs.memory.limits import LimitName, gate_limit, lane_limit, queue_limit, share_limit
 from jobs.memory.serving import start
 from jobs.memory.shelf import Record
@@ -36,13 +37,15 @@ def tend_suspects(state: State, request: FetchRequest) -> tuple[bool, list[Recor
         return False, []
     workers, now, owner = state.workers, state.now, request.owner
     turns = _look_at_turns(state, owner)
-    found = _find_suspects(state, request, turns)
+    found, claimed = _find_suspects(state, request, turns)
+    claim_places(state, claimed)
     limit = max(1, sum(until > now for until in workers.leases.values()) // 2)
     if found and len(turns.running) < limit:
         if not request.busy:
             oldest = min(found, key=lambda record: record.place)
             _keep(state, turns, Turn(owner, now, now, oldest.job.id))
             workers.turns_in_vain = 0
+            end_claims(state, [name for name, cap, _ in _limits_of(state, oldest.job) if cap == 1])
             return False, [_start_suspect(state, oldest, owner)]
         if turns.mine is not None:
             if _is_needed(turns, turns.mine, limit, len(found)):
@@ -106,14 +109,19 @@ def _overdue(state: State, turns: _Turns) -> Turn | None:
     return longest if longest is not None and longest.since + patience <= state.now else None
 
 
-def _find_suspects(state: State, request: FetchRequest, turns: _Turns) -> list[Record]:
-    """Those that may run now, of each queue the oldest, and as many as there could be turns for."""
-    most, found = len(turns.emptying) + 1, list[Record]()
+def _find_suspects(
+    state: State, request: FetchRequest, turns: _Turns
+) -> tuple[list[Record], dict[LimitName, None]]:
+    """Those that may run now, of each queue the oldest, and as many as there could be turns for; and the caps
+    of one that these, and others that wait for nothing else, are under."""
+    most, found, claimed = len(turns.emptying) + 1, list[Record](), dict[LimitName, None]()
     for queue in request.queues:
         if state.suspects.get(queue) and not state.policies.paused(queue) and not state.queue_rests(queue):
-            may_run = (record for record in _suspects_of(state, queue) if not _waits(state, record, turns))
-            found += [record for record, _ in zip(may_run, range(most), strict=False)]
-    return found
+            may_run = (
+                record for record in _suspects_of(state, queue) if not _waits(state, record, turns, claimed)
+            )
+            found += [record for _, record in zip(range(most), may_run, strict=False)]
+    return found, claimed
 
 
 def _suspects_of(state: State, queue: str) -> Iterator[Record]:
@@ -129,22 +137,25 @@ class _Limit(NamedTuple):
     rate: Rate | None
 
 
-def _waits(state: State, record: Record, turns: _Turns) -> bool:
+def _waits(state: State, record: Record, turns: _Turns, claimed: dict[LimitName, None]) -> bool:
     """For the end of a pause or rest, for a spent rate, or for another suspect under the same full cap.
     A cap that other jobs fill does not hold it back, or they would overtake it for ever: so it is exceeded by
-    one at most. But a cap of one says that two shall never run at once."""
+    one at most. But a cap of one says that two shall never run at once: what lacks nothing else claims it."""
     job, policies, running = record.job, state.policies, state.limits.running
     if policies.paused(job.queue, job.lane):
         return True
     scopes = (Scope(job.queue, job.lane), Scope(job.queue, job.lane, job.gate))
     if any(rest.until > state.now for scope in scopes if (rest := state.limits.rests.get(scope))):
         return True
-    for name, cap, rate in _limits_of(state, job):
-        if cap and (cap == 1 or name in turns.under) and running[name] >= cap:
+    limits = _limits_of(state, job)
+    for name, cap, rate in limits:
+        if cap and cap > 1 and name in turns.under and running[name] >= cap:
             return True
         if rate and state.limits.rate_left(name, rate, state.now) <= 0:
             return True
-    return False
+    ones = [name for name, cap, _ in limits if cap == 1]
+    claimed |= dict.fromkeys(ones)
+    return any(running[name] for name in ones)
 
 
 def _limits_of(state: State, job: Job) -> list[_Limit]:

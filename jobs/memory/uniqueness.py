@@ -46,6 +46,11 @@ class Uniqueness:
         if new.unique and not (new.unique.mode is UniqueMode.THROTTLE and new.unique.ttl_ms > 0):
             self._release(new, now)
 
+    def withdrawn(self, new: NewJob, now: int) -> None:
+        """Also a key that is held for a time: the job is to be sent again, and would meet itself."""
+        if new.unique:
+            self._release(new, now)
+
     def _release(self, new: NewJob, now: int) -> None:
         if self.holder(new, now) == new.id:
             del self._holders[_name(new)]

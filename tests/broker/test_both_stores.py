@@ -320,7 +320,9 @@ class BothStores(RuleBasedStateMachine):
     # Operators and readers
 
     @rule(
-        verb=st.sampled_from(["promote", "cancel", "cancel", "remove", "retry_dead", "set_priority"]),
+        verb=st.sampled_from(
+            ["promote", "cancel", "cancel", "remove", "withdraw", "retry_dead", "set_priority"]
+        ),
         picks=model.picks,
         priority=st.integers(1, 10),
         ago=st.sampled_from([None, 1, 40, 2_000]),

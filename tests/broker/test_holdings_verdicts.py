@@ -108,6 +108,15 @@ def test_verdicts_are_sent_at_once_when_threads_would_go_hungry_and_else_in_comp
     assert waits == [False] * (SEND_AT - 1) + [True]
 
 
+def test_a_verdict_that_gives_others_a_place_waits_for_no_company() -> None:
+    held = holdings(threads=2, q=QueueRules(concurrency=100), capped=QueueRules(global_concurrency=1))
+    run_many(held, SHORT_S / 10)
+    (capped,) = held.receive(proxies("capped", queue="capped"), 0.0)
+    (short,) = held.receive(proxies(*map(str, range(90))), 0.0)
+    assert not held.finish(short, done(short), 0.0)[1]
+    assert held.finish(capped, done(capped), 0.0)[1]
+
+
 class TestSuspects:
     """A job that lost a lease runs where nothing else does."""
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -154,6 +155,7 @@ def code_of(text: str) -> str:
     return re.sub(r"'(?:[^'\\]|\\.)*'", "''", "\n".join(lines))
 
 
+@cache
 def reachable(script: Script) -> str:
     """The script, what its includes do outside of functions, and the functions that are ever called."""
     whole = r"^local function (\w+)(?:[^\n]* end$|.*?^end$)"
@@ -233,6 +235,7 @@ def every_verb(store: RedisStore) -> None:
     assert store.standing("3") is not None
     assert store.retry_dead([second.id]) == [True]
     assert store.cancel([second.id]) == [Cancelled.DONE]
+    assert store.withdraw([second.id]) == [False]
     assert store.remove([second.id]) == [True]
     assert len(store.scan(QUEUE, JobState.WAITING)[0]) == 2
     assert len(store.scan_all()[0]) >= 2

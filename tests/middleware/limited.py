@@ -14,8 +14,9 @@ from middleware.limits import limit
 
 #: How often notes are sent, in seconds: not by the jobs, which would measure that too.
 EVERY_S = 0.05
-#: How long the jobs under a concurrency limit take, in seconds.
-SHORT_S = 0.05
+#: How long the short jobs under a concurrency limit take, in seconds, and those that are as long as a
+#: provider's answer.
+SHORT_S, CALL_S = 0.05, 0.4
 
 
 class Notes:
@@ -70,13 +71,31 @@ def declare() -> dict[str, Any]:
         time.sleep(SHORT_S)
         note(f"several-ended:{tenant}")
 
+    def call(kind: str, tenant: str) -> None:
+        note(f"{kind}:{tenant}")
+        time.sleep(CALL_S)
+        note(f"{kind}-ended:{tenant}")
+
+    @actor
+    def calls(tenant: str) -> None:
+        call("calls", tenant)
+
+    @actor
+    def inside(tenant: str) -> None:
+        with limit("outlook:one"):
+            call("inside", tenant)
+
+    @actor
+    def capped(tenant: str) -> None:
+        call("capped", tenant)
+
     @actor
     def account(name: str) -> None:
         with limit(f"gmail:{name}"):
             note(f"account:{name}")
             time.sleep(30)
 
-    actors = (fixed, sliding, bucket, gcra, several, account)
+    actors = (fixed, sliding, bucket, gcra, several, calls, inside, capped, account)
     return {one.actor_name: one for one in actors}
 
 

@@ -15,25 +15,23 @@ import pytest
 import redis
 
 from actors.composition import App
+from jobs.model import Scope
 from tests.control.running import Running
 from tests.fundamentals.stage import StartWorker
-from tests.middleware.limited import declare
+from tests.middleware.limited import CALL_S, declare
 from tests.middleware.workers import planted_worker
 from tests.waiting import eventually
 
-#: Each rate is 40 in two seconds; three of the short jobs run at once.
+#: Each rate is 40 in two seconds; three jobs run at once under a concurrency, one under a resource's.
 RATE, PER_S, AT_ONCE = 40, 2, 3
 #: After the first jobs so long is waited, and then for so long measured.
 WARM_S, WINDOW_S = 2, 12
-#: The short jobs are measured by the second: where the machine itself has no time for a second, no hand-over
-#: is quick in it.
-SHORT_S = 4
+#: Of jobs that take as long as a provider's answer.
+CALLS_S = 8
 #: A job starts so long after its grant at the most, on a machine that has other work.
 LATE_S = 0.25
+#: The part of each limit that is used, by what the actors themselves noted.
 LEAST = 0.97
-#: Of the places of the short jobs: 0.97 where the processors are free. Beside the other half of the tests a
-#: hand-over between processes waits for its turn on a processor.
-LEAST_AT_ONCE = 0.9
 TABLES: dict[str, dict[str, dict[str, Any]]] = {
     "limits": {
         "of-fixed": {"by": "tenant", "queues": ["fixed"], "algorithm": "fixed_window"},
@@ -41,6 +39,8 @@ TABLES: dict[str, dict[str, dict[str, Any]]] = {
         "of-bucket": {"by": "queue", "queues": ["bucket"], "algorithm": "token_bucket", "burst": 5},
         "of-gcra": {"by": "tenant", "queues": ["gcra"], "algorithm": "gcra", "burst": 2},
         "at-once": {"by": "global", "queues": ["several"], "algorithm": "concurrency", "limit": AT_ONCE},
+        "calls": {"by": "global", "queues": ["calls"], "algorithm": "concurrency", "limit": AT_ONCE},
+        "outlook": {"by": "resource", "algorithm": "concurrency", "limit": 1},
         "gmail": {"by": "resource", "algorithm": "concurrency", "limit": 1},
     }
 }
@@ -60,7 +60,9 @@ ALLOWED: dict[str, Callable[[float], float]] = {
 }
 #: More than may begin until the end.
 BACKLOG = int(RATE / PER_S * (WARM_S + WINDOW_S + 10)) + RATE
-SHORT_BACKLOG = int(AT_ONCE / 0.05 * (WARM_S + SHORT_S + 4))
+#: Places, by the queue: of a limit, of one that is taken inside of the job, and of the queue's own policy.
+PLACES = {"calls": AT_ONCE, "inside": 1, "capped": AT_ONCE}
+CALLS_BACKLOG = int(AT_ONCE / CALL_S * (WARM_S + CALLS_S + 4))
 
 StartFleet = Callable[[int], list[Running]]
 NotedTimes = Callable[[str], list[float]]
@@ -158,15 +160,18 @@ def grants(redis_url: str, namespace: str) -> Iterator[Grants]:
 def test_no_limit_is_ever_exceeded_and_nearly_all_of_each_is_used(
     real_app: App, sent: dict[str, Any], fleet: StartFleet, noted: NotedTimes, grants: Grants
 ) -> None:
-    """Three processes, and a backlog until the end: of short jobs under a concurrency, then of four rates
+    """Three processes, and a backlog until the end: first of jobs that are some at once, then of four rates
     side by side."""
     fleet(3)
-    put(real_app, sent["several"], SHORT_BACKLOG)
-    eventually(lambda: noted("several:acme"), timeout=20)
-    begin, end = stretch(SHORT_S)
-    eventually(lambda: time.time() > end, timeout=SHORT_S + 10, every=0.2)
-    assert real_app.store.stats(["several"])[0].waiting, "no backlog was left"
-    seconds = [begin + number for number in range(SHORT_S)]
+    real_app.store.adjust(Scope("capped"), {"cap": AT_ONCE})
+    for name in PLACES:
+        put(real_app, sent[name], CALLS_BACKLOG)
+    eventually(lambda: all(noted(f"{name}:acme") for name in PLACES), timeout=20)
+    first, last = stretch(CALLS_S)
+    eventually(lambda: time.time() > last, timeout=CALLS_S + 10, every=0.2)
+    assert all(one.waiting for one in real_app.store.stats([*PLACES])), "no backlog was left"
+    for name in PLACES:
+        real_app.store.adjust(Scope(name), {"paused": True})
 
     for name in ALLOWED:
         put(real_app, sent[name], BACKLOG)
@@ -180,16 +185,18 @@ def test_no_limit_is_ever_exceeded_and_nearly_all_of_each_is_used(
     eventually(is_over, timeout=WINDOW_S + 10, every=0.2)
     assert all(one.waiting for one in real_app.store.stats([*ALLOWED])), "no backlog was left"
 
-    begins, ends = noted("several:acme"), noted("several-ended:acme")
-    assert most_at_once(begins, ends) == AT_ONCE
-    assert max(time_at_work(begins, ends, at, at + 1) / AT_ONCE for at in seconds) >= LEAST_AT_ONCE
+    used = {}
+    for name, places in PLACES.items():
+        begins, ends = noted(f"{name}:acme"), noted(f"{name}-ended:acme")
+        assert most_at_once(begins, ends) == places
+        used[name] = time_at_work(begins, ends, first, last) / (places * CALLS_S)
     for name, most in ALLOWED.items():
         assert_never_more(noted(f"{name}:acme"), most)
     # By the store's own log there is nothing to allow for.
     exact = grants.times()
     assert len(exact) > RATE * WINDOW_S / PER_S
     assert all(later - earlier >= PER_S * 1000 for earlier, later in zip(exact, exact[RATE:], strict=False))
-    used = {name: used_of_rate(name, noted(f"{name}:acme"), begin, end) for name in ALLOWED}
+    used |= {name: used_of_rate(name, noted(f"{name}:acme"), begin, end) for name in ALLOWED}
     assert {name: share for name, share in used.items() if share < LEAST} == {}
 
 

@@ -1,14 +1,14 @@
 -- PURPOSE: Take what a running job wants of limits, all of it or nothing; if nothing, say when to come back.
--- KEYS: jobs, meta, lines, order, clocks, gates, ready, timers, rests, running, starts, policies, overrides, meters, permits, limited, tally, totals, expiries
+-- KEYS: jobs, meta, waiting, apart, lines, order, clocks, gates, ready, timers, rests, running, starts, policies, overrides, meters, permits, limited, tally, totals, expiries
 -- ARGV: owner, id, token, request, wants, patience, list
--- RETURNS: 1 (granted), 2 (it stands by), 0 (refused), -1 (another's by now) or -2 (it lacks only what it holds itself); the us to wait before it may start, or the ms to stand by, or to wait; the counter that refuses; what is to rest; 1 for a provider's probe; 1 when a process should look again at the job's queue; 1 when its permits are short
+-- RETURNS: 1 (granted), 2 (it stands by), 0 (refused), -1 (another's by now) or -2 (it lacks only what it holds itself); the us to wait before it may start, or the ms to stand by, or to wait; the counter that refuses; what is to rest; 1 for a provider's probe; 1 when a process should look again at the job's queue; 1 when its permits are brief; then the queues in which something woke
 -- EVENTS: none
 -- OOM: allowed
--- INCLUDE: clock, record, places, counts, lines, limits, resting, meters, permits
+-- INCLUDE: clock, record, places, counts, rules, lines, limits, standing, resting, meters, permits
 -- `request` numbers what one delivery asks for, one after the other, so that a repeated call takes nothing twice and one
 -- that comes late nothing; 0 is before the run, and is put back when the job is held or handed back. What is refused is kept until its worker has put the job back.
 -- A caller with `patience` (ms) is given what will be there so soon, and is called earlier by half of it, so that
--- nothing is lost on the way; where permits are short it stands by until one is handed over, by an entry of `list`.
+-- nothing is lost on the way; where permits are brief it stands by until one is handed over, by an entry of `list`.
 local RECHECK_MS = 60000
 local TOGETHER_MS = 10
 local MOST_AT_ONCE = 1000
@@ -214,12 +214,12 @@ end
 if own then return { -2, 0, own[WANT_KEY], '', 0, 0, 0 } end
 if worst and not is_soon() then
   local answer
-  if patience > 0 and lacking == 1 and places_to_stand(worst) > 0 then
+  if patience > 0 and lacking == 1 and places_to_stand(worst) > 0 and not keeps_the_last_place(record, worst) then
     local place = 's' .. SEP .. worst[WANT_KEY] .. SEP .. string.format('%014x', now_us) .. SEP .. id
     redis.call('ZADD', limited, 0, place)
     holding.standing = { place = place, wants = all, request = request, list = list }
     save_holding(id, holding)
-    answer = { 2, STANDBY_MS, worst[WANT_KEY], '', 0, go_on_all(), 1 }
+    answer = { 2, stands_for(worst), worst[WANT_KEY], '', 0, go_on_all(), 1 }
   else
     answer = refuse(worst, worst_at)
   end
@@ -241,5 +241,10 @@ end
 holding.request, holding.refused = request, nil
 if #holding.taken > 0 or request > 0 or stood then save_holding(id, holding) end
 local look_again = go_on_all()
+if patience > 0 then
+  for _, want in ipairs(all) do call_to_stand(want) end
+end
 write_counts()
-return { 1, wait_us, '', '', probe, look_again, brief }
+local answer = { 1, wait_us, '', '', probe, look_again, brief }
+for queue in pairs(woken) do answer[#answer + 1] = queue end
+return answer

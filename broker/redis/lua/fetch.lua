@@ -4,7 +4,7 @@
 -- RETURNS: now, the time to look again or -1, the queues with jobs left over, 1 when a suspect waits for this process to be empty, a queue to wake another process for (or empty), then id, record, payload of each job
 -- EVENTS: `failed` for a job whose record cannot be read; any other attempt's event is appended when it ends
 -- OOM: allowed
--- INCLUDE: clock, places, counts, rules, serving, record, give, limits, news, trouble, due, watch, lines, standing, settlement, unique, resting, solitude, suspects, aside
+-- INCLUDE: clock, places, counts, rules, claims, serving, record, give, limits, news, trouble, due, watch, lines, standing, settlement, unique, resting, solitude, suspects, aside
 -- `shares` is " queue=most" for each queue of the process. `request` makes a repeated fetch return the jobs
 -- of the first. `ahead` credits count only while no other process is idle, and not where a cap or rate holds.
 local IDLE_MS = 5000
@@ -36,6 +36,8 @@ local function queue_allows(queue, rules)
   if cap then
     most = cap - (rules.share and running_under(name) or running_in_queue(queue))
     if most <= 0 then return 0, logged, name end
+    local kept = cap == 1 and kept_until(name)
+    if kept then return 0, logged, nil, kept end
   end
   if rate then
     local free = rate_left(name, rate[1], rate[2])

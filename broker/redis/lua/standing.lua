@@ -1,10 +1,10 @@
 -- PURPOSE: Say what stands between a job and its start.
--- KEYS: jobs, meta, outcomes, progress, waiting, apart, running, policies, rests, timers
+-- KEYS: jobs, meta, outcomes, progress, waiting, apart, turns, running, policies, rests, timers
 -- ARGV: id
 -- RETURNS: nothing when there is no such job; else a packed map of what holds it back, then id, record, payload, outcome, progress
 -- EVENTS: none
 -- OOM: reads
--- INCLUDE: clock, record, places, rules, reading
+-- INCLUDE: clock, record, places, rules, watch, claims, reading
 local record = load_record(id)
 if not record then return {} end
 local queue, lane, gate = record[QUEUE], record[LANE], record[GATE]
@@ -25,8 +25,12 @@ local function tell_rest(scope, name)
   end
 end
 
+local kept = false -- a free place under one of its caps, for a suspect
+
 local function tell_cap(key, name, cap)
-  if cap then told[key] = { tonumber(redis.call('HGET', running, name) or 0), cap } end
+  if not cap then return end
+  told[key] = { tonumber(redis.call('HGET', running, name) or 0), cap }
+  kept = kept or (cap == 1 and told[key][1] == 0 and kept_until(name) and true)
 end
 
 local unstarted = record[STATE] == 'waiting' or record[STATE] == 'delayed'
@@ -49,7 +53,7 @@ if unstarted then
     local line = line_of(record)
     local free_at = redis.call('ZSCORE', timers, 'L' .. line) or redis.call('ZSCORE', timers, 'L' .. string.match(line, '^[^\30]*')) or redis.call('ZSCORE', timers, 'Q' .. queue)
     if free_at and tonumber(free_at) > now and not told.rests_until then
-      told.rests_until, told.rest_scope, told.rest_reason = tonumber(free_at), 'rate', ''
+      told.rests_until, told.rest_scope, told.rest_reason = tonumber(free_at), kept and 'place' or 'rate', ''
     end
     told.before_in_lane = redis.call('ZLEXCOUNT', waiting, first_of(line_of(record)), '(' .. waiting_place(record, id))
   end

@@ -41,6 +41,24 @@ local function count_active(record, n)
   if record[GATE] ~= '' then count_under(gate_limit(record[LANE], record[GATE]), n) end
 end
 
+-- The caps and rates that a job starts under.
+local function limits_of(queue, lane, gate)
+  local rules, mine = rules_of(queue), rules_of_lane(queue, lane)
+  local all = {
+    { name = rules.share and share_limit(rules.share) or queue_limit(queue), cap = cap_in(rules, 'cap'), rate = rate_in(rules, 'rate') },
+    {
+      name = lane_limit(queue, lane),
+      cap = cap_in(mine, 'cap') or (not mine.cap and cap_in(rules, 'lane_cap')),
+      rate = rate_in(mine, 'rate') or (mine.rate == nil and rate_in(rules, 'lane_rate')),
+    },
+  }
+  if gate ~= '' then
+    local cap = string.sub(gate, 1, 4) == 'one:' and 1 or cap_in(rules, 'gate_cap')
+    all[3] = { name = gate_limit(lane, gate), cap = cap, rate = rate_in(rules, 'gate_rate') }
+  end
+  return all
+end
+
 -- Starts under a rate: an exact log of the window, so that no stretch of time ever holds more.
 local function rate_left(name, most, per_ms)
   local used = redis.call('ZLEXCOUNT', starts, '(' .. name .. SEP .. string.format('%013d', now - per_ms) .. '\32', last_of(name))

@@ -41,24 +41,41 @@ local function wake_waiter(member)
   return true
 end
 
--- While permits are short, jobs stand by: they wait in their threads for the next one, which is handed to them when
+-- While permits are brief, jobs stand by: they wait in their threads for the next one, which is handed to them when
 -- another ends. As many may as would be through before a further job has come.
-local STANDBY_MS = 100
+local BRIEF_MS = 500
+local STANDS_LEAST_MS = 100
+local STANDS_MOST_MS = 1000
 local COMES_IN_MS = 15
 local MOST_STANDING = 16
 local HELD_FOLLOWS = 0.2
 
 local function is_brief(want)
   local state = want[WANT_KIND] == 'concurrency' and meter_of(want[WANT_KEY])
-  return state and state.lasts and state.lasts <= STANDBY_MS and math.max(1, state.lasts)
+  return state and state.lasts and state.lasts <= BRIEF_MS and math.max(1, state.lasts)
+end
+
+-- By then one has ended, where they last as long as they do.
+local function stands_for(want)
+  return math.floor(math.max(STANDS_LEAST_MS, math.min(2 * is_brief(want), STANDS_MOST_MS)))
 end
 
 local function places_to_stand(want)
   local ms = is_brief(want)
   if not ms then return 0 end
   local name, at_once = 's' .. SEP .. want[WANT_KEY], want[WANT_LIMIT] / want[WANT_COST]
-  local most = math.min(math.ceil(at_once * COMES_IN_MS / ms) + 1, math.max(1, math.floor(at_once * STANDBY_MS / ms)), MOST_STANDING)
+  local most = math.min(math.ceil(at_once * COMES_IN_MS / ms) + 1, math.max(1, math.floor(at_once * STANDS_LEAST_MS / ms)), MOST_STANDING)
   return most - redis.call('ZLEXCOUNT', limited, first_of(name), last_of(name))
+end
+
+-- Whether a job that waits for this would keep a place that jobs which do not wait for it could have: the last one
+-- under a cap of more than what waits.
+local function keeps_the_last_place(record, want)
+  local wider = { queue = record[SHARE] ~= '' and 1 or 0, lane = 1, gate = 2, job = 3 }
+  for i, limit in ipairs(limits_of(record[QUEUE], record[LANE], record[GATE])) do
+    if i <= wider[want[WANT_WAITS]] and limit.cap and running_under(limit.name) >= limit.cap then return true end
+  end
+  return false
 end
 
 -- Give what is free to the first that stands by; returns how many units.
@@ -85,7 +102,7 @@ local function hand_over(key)
   holding.request, holding.refused, holding.standing = stands.request, nil, nil
   save_holding(id, holding)
   redis.call('LPUSH', stands.list, 1)
-  redis.call('PEXPIRE', stands.list, STANDBY_MS * 10)
+  redis.call('PEXPIRE', stands.list, STANDS_MOST_MS)
   return units
 end
 
@@ -101,6 +118,17 @@ local function wake_waiters(key, units)
     if not member then return end
     redis.call('ZREM', limited, member)
     if wake_waiter(member) then units = units - 1 end
+  end
+end
+
+-- The next that wait are called while the permits are still held, so that they stand by when one is free.
+local function call_to_stand(want)
+  local name = 'w' .. SEP .. want[WANT_KEY]
+  for _ = 1, places_to_stand(want) do
+    local member = redis.call('ZRANGEBYLEX', limited, first_of(name), last_of(name), 'LIMIT', 0, 1)[1]
+    if not member then return end
+    redis.call('ZREM', limited, member)
+    wake_waiter(member)
   end
 end
 

@@ -58,6 +58,8 @@ local function under_limits(line, scope, name, cap, rate)
       sleep_for(name, 'L' .. line)
       return 0
     end
+    local kept = cap == 1 and kept_until(name)
+    if kept then return rest_until(line, kept) end
   end
   if rate then
     local free = rate_left(name, rate[1], rate[2])

@@ -17,34 +17,25 @@ local function lane_stands_still(queue, lane, gate)
   return rules_of_lane(queue, lane).paused or scope_rests(scope) or (gate ~= '' and scope_rests(scope .. SEP .. gate))
 end
 
--- The caps and rates that a job starts under.
-local function limits_of(queue, lane, gate)
-  local rules, mine = rules_of(queue), rules_of_lane(queue, lane)
-  local all = {
-    { name = rules.share and share_limit(rules.share) or queue_limit(queue), cap = cap_in(rules, 'cap'), rate = rate_in(rules, 'rate') },
-    {
-      name = lane_limit(queue, lane),
-      cap = cap_in(mine, 'cap') or (not mine.cap and cap_in(rules, 'lane_cap')),
-      rate = rate_in(mine, 'rate') or (mine.rate == nil and rate_in(rules, 'lane_rate')),
-    },
-  }
-  if gate ~= '' then
-    local cap = string.sub(gate, 1, 4) == 'one:' and 1 or cap_in(rules, 'gate_cap')
-    all[3] = { name = gate_limit(lane, gate), cap = cap, rate = rate_in(rules, 'gate_rate') }
-  end
-  return all
-end
-
 -- A full cap does not hold a suspect back, or others would overtake it for ever; another suspect under the same
 -- cap does: so a cap is exceeded by one at most. `under` are the caps that suspects run under. But a cap of one
--- says that two shall never run at once, and a rate is what the other side allows: they hold for all.
+-- says that two shall never run at once, and a rate is what the other side allows: they hold for all. Where it lacks
+-- nothing but the place under a cap of one, it claims that.
+local claimed = {}
+
 local function is_held_back(queue, lane, gate, under)
+  local full, ones = false, {}
   for _, limit in ipairs(limits_of(queue, lane, gate)) do
     local name, cap, rate = limit.name, limit.cap, limit.rate
-    if cap and (cap == 1 or under[name]) and running_under(name) >= cap then return true end
+    if cap == 1 then
+      ones[name], full = true, full or running_under(name) >= 1
+    elseif cap and under[name] and running_under(name) >= cap then
+      return true
+    end
     if rate and rate_left(name, rate[1], rate[2]) <= 0 then return true end
   end
-  return false
+  for name in pairs(ones) do claimed[name] = true end
+  return full, ones
 end
 
 -- The rates that log the start of this suspect.
@@ -66,9 +57,11 @@ local function look_for_suspects(queue, from, most, under, waits, found)
       if place and #found < most then
         local line = lane .. GATE_MARK .. gate
         if waits[line] == nil then
-          waits[line] = lane_stands_still(queue, lane, gate) or is_held_back(queue, lane, gate, under)
+          local held_back, ones = lane_stands_still(queue, lane, gate), nil
+          if not held_back then held_back, ones = is_held_back(queue, lane, gate, under) end
+          waits[line] = held_back and true or { ones = ones }
         end
-        if not waits[line] then found[#found + 1] = { queue = queue, place = place, member = member } end
+        if waits[line] ~= true then found[#found + 1] = { queue = queue, place = place, member = member, ones = waits[line].ones } end
       end
     end
     if #members < SUSPECTS_A_LOOK then return nil end
@@ -166,12 +159,14 @@ local function tend_suspects()
   local book, in_vain = turns_alone()
   local running_alone, emptying, mine, under = look_at_turns(book)
   local found, number = find_suspects(#emptying + 1, under)
+  claim_places(claimed)
   local limit = found and math.max(1, math.floor(redis.call('ZCOUNT', leases, '(' .. now, '+inf') / 2))
   if found and running_alone < limit then
     if busy ~= '1' then
       book = without(book, mine)
       book[#book + 1] = { owner, now, now, id_of(found.member) }
       write_turns_alone(book, 0)
+      end_claims(found.ones)
       return found
     end
     if mine then
