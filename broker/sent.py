@@ -38,9 +38,15 @@ _FIELDS = tuple(field.name for field in dataclasses.fields(Message))
 
 
 def new_id(actor: str = "") -> str:
-    """An id that nobody else has: 128 random bits. Dramatiq's own UUID takes ten times as long to make."""
+    """An id that nobody else has: the milliseconds of now and 80 random bits, as a UUID of version 7 is made.
+
+    Ids that come one after the other lie side by side in the indexes of the history. Dramatiq's own UUID
+    takes ten times as long to make.
+    """
     proxy = following.proxy
-    return os.urandom(16).hex() if proxy is None else following.new_id(proxy, actor)
+    if proxy is not None:
+        return following.new_id(proxy, actor)
+    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
 
 
 def make_message(

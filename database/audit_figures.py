@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Engine, Select, case, distinct, func, select
+from sqlalchemy import ColumnElement, Engine, Select, case, distinct, func, select, text
 from sqlalchemy.orm import Session
 
 from database.audit_reader import ExecutionRow, all_columns
 from database.engine import read_session
 from database.models import JobExecution as Row
+from database.models.executions import FAILED_ATTEMPT, FAILED_JOB
 from jobs.model import Outcome
 from jobs.states import JobState
 
@@ -137,7 +138,7 @@ class AuditFigures:
         """The last attempts with which a job failed for good, newest first."""
         return self._rows(
             all_columns()
-            .where(*wanted.conditions(), Row.state == JobState.FAILED.value)
+            .where(*wanted.conditions(), text(FAILED_JOB))
             .order_by(Row.finished_at.desc(), Row.id.desc())
             .limit(limit)
         )
@@ -154,7 +155,6 @@ class AuditFigures:
     def errors(self, wanted: Wanted) -> list[ErrorFigures]:
         """What failed, by cause, the most frequent first."""
         kind = (Row.fingerprint, Row.error_type, Row.error_code)
-        failed = [*wanted.conditions(), Row.outcome.in_(_FAILURES)]
         groups = (
             select(
                 *kind,
@@ -166,7 +166,7 @@ class AuditFigures:
                 func.max(Row.finished_at),
                 func.max(Row.id),
             )
-            .where(*failed)
+            .where(*wanted.conditions(), text(FAILED_ATTEMPT))
             .group_by(*kind)
             .order_by(func.count().desc(), func.max(Row.id).desc())
             .limit(MOST)

@@ -4,12 +4,12 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Select, func, select
+from sqlalchemy import ColumnElement, Engine, Select, func, select, text
 
 from database.engine import read_session
 from database.models import JobExecution
+from database.models.executions import FAILED_JOB
 from jobs.model import Outcome
-from jobs.states import JobState
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class AuditReader:
 
     def recent_failures(self, tenant_id: str | None, limit: int = 50) -> list[ExecutionRow]:
         """The last attempts with which a job failed for good, newest first; None is all tenants."""
-        wanted = all_columns().where(JobExecution.state == JobState.FAILED.value)
+        wanted = all_columns().where(text(FAILED_JOB))
         if tenant_id is not None:
             wanted = wanted.where(JobExecution.tenant_id == tenant_id)
         return self._rows(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from database.errors import AuditKeyMissing
@@ -68,7 +68,11 @@ def locked_chain(session: Session, name: str) -> AuditChain:
 
     On SQLite the transaction that writes has that lock already.
     """
-    return session.execute(select(AuditChain).where(AuditChain.name == name).with_for_update()).scalar_one()
+    return session.execute(_LOCK, {"chain": name}).scalar_one()
+
+
+#: Made once: to make it takes as long as to run it.
+_LOCK = select(AuditChain).where(AuditChain.name == bindparam("chain")).with_for_update()
 
 
 def extend(chain: AuditChain, keys: ChainKeys, hash: str, at: str) -> None:

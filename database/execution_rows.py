@@ -1,17 +1,19 @@
 """From an event of the stream to the values of an audit row.
 
 Made for speed, because a worker process writes a row for each attempt of every job: tuples and text
-times instead of the ORM. About 6 µs a row, half of it the detail; its digest for the chain is 2 µs more.
+times instead of the ORM. A row of an attempt that left no detail takes 2 µs, its digest for the chain 1 more.
 """
 
 import math
 from binascii import Error as NotBase64
 from binascii import a2b_base64, b2a_base64
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
+import orjson
+
 from database.models import JobExecution
-from jobs.events import AttemptDetail
 from jobs.model import Event, Outcome
 
 #: Columns in the order of `row_of`.
@@ -27,38 +29,52 @@ Row = tuple[str | int | float | None, ...]
 
 def row_of(event: Event, recorded_at: str) -> Row:
     """The values of one row. Never raises for what an event may hold: a row must not block the stream."""
-    detail, event = _readable(event)
-    started, finished = event.started_at, event.finished_at
+    (
+        _id,
+        job_id,
+        queue,
+        actor,
+        lane,
+        outcome,
+        state,
+        attempt,
+        token,
+        owner,
+        created,
+        ready,
+        started,
+        finished,
+        packed,
+    ) = event
+    if "\0" in f"{job_id}{queue}{actor}{lane}{owner}":  # PostgreSQL refuses them in text
+        job_id, queue, actor, lane, owner = map(_clean, (job_id, queue, actor, lane, owner))
+    user = worker = None
+    failure, more = _NO_FAILURE, _NO_MORE
+    if packed or outcome is Outcome.LOST:
+        detail = _detail_of(packed)
+        user, worker = detail.get("user_id"), detail.get("worker")
+        failure, more = _failure(detail, outcome), _more(detail)
     return (
-        event.job_id,
-        min(event.attempt, _LARGEST),
-        min(event.token, _LARGEST),
-        event.queue,
-        event.actor,
-        event.lane or None,
-        detail.user_id or None,
-        event.outcome.value,
-        event.state.value,
-        event.owner or None,
-        detail.worker or None,
-        moment(event.created_at) or _AT_EPOCH,
-        moment(event.ready_at),
+        job_id,
+        attempt if attempt < _LARGEST else _LARGEST,
+        token if token < _LARGEST else _LARGEST,
+        queue,
+        actor,
+        lane or None,
+        user,
+        str(outcome),
+        str(state),
+        owner or None,
+        worker,
+        moment(created) or _AT_EPOCH,
+        moment(ready),
         moment(started),
         moment(finished) or recorded_at,
-        _span(event.ready_at, started),
+        _span(ready, started),
         _span(started, finished),
-        detail.error_type or None,
-        detail.error_code or ("lost_lease" if event.outcome is Outcome.LOST else None),
-        detail.error_message or None,
-        detail.stack or None,
-        detail.fingerprint or None,
-        detail.input_digest or None,
-        detail.reason or None,
+        *failure,
         recorded_at,
-        _sealed(detail.inputs) if detail.inputs else None,
-        detail.trace_id or None,
-        _number(detail.cost) if detail.cost else None,
-        detail.cost_unit or None,
+        *more,
     )
 
 
@@ -79,21 +95,50 @@ def as_text(data: bytes) -> str:
     return b2a_base64(data, newline=False).decode()
 
 
+@lru_cache(maxsize=4096)  # the times of one batch lie close together
 def moment(milliseconds: int) -> str | None:
     """UTC text of a time since 1970, as SQLite keeps it; None for 0 ("never") and for nonsense."""
     if 0 < milliseconds <= _LAST_MS:
-        seconds, rest = divmod(milliseconds, 1000)
-        return f"{_second(seconds)}.{rest:03d}000"
+        return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03d}000"
     return None
 
 
-@lru_cache(maxsize=4096)  # the times of one batch lie close together
+@lru_cache(maxsize=256)
 def _second(seconds: int) -> str:
     return (_EPOCH + timedelta(seconds=seconds)).isoformat(" ")
 
 
 def _span(start: int, end: int) -> int | None:
-    return min(max(0, end - start), _LARGEST) if start > 0 and end > 0 else None
+    if start <= 0 or end <= 0:
+        return None
+    span = end - start
+    return span if 0 <= span < _LARGEST else min(max(0, span), _LARGEST)
+
+
+def _failure(detail: "_Detail", outcome: Outcome) -> Row:
+    """From `error_type` to `reason`."""
+    get = detail.get
+    return (
+        get("error_type"),
+        get("error_code") or ("lost_lease" if outcome is Outcome.LOST else None),
+        get("error_message"),
+        get("stack"),
+        get("fingerprint"),
+        get("input_digest"),
+        get("reason"),
+    )
+
+
+def _more(detail: "_Detail") -> Row:
+    """From `inputs` on."""
+    get = detail.get
+    inputs, cost = get("inputs"), get("cost")
+    return (
+        _sealed(inputs) if inputs else None,
+        get("trace_id"),
+        _number(cost) if cost else None,
+        get("cost_unit"),
+    )
 
 
 def _sealed(text: str) -> str | None:
@@ -111,22 +156,27 @@ def _number(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _readable(event: Event) -> tuple[AttemptDetail, Event]:
-    """The detail and the event without NULs, which PostgreSQL refuses in text."""
+def _detail_of(packed: bytes) -> "_Detail":
+    """What an attempt left (`jobs.events.AttemptDetail`) without empty fields and NULs."""
+    if not packed:
+        return {}
+    if packed[:1] != b"{":  # other JSON
+        return _UNREADABLE
     try:
-        detail = _UNREADABLE if event.detail[:1] not in _OBJECT else AttemptDetail.from_bytes(event.detail)
-    except (ValueError, TypeError):
-        detail = _UNREADABLE
-    if b"\\u0000" in event.detail:
-        clean = {name: getattr(detail, name).replace("\0", _REPLACEMENT) for name in AttemptDetail.__slots__}
-        detail = AttemptDetail(**clean)
-    if "\0" in f"{event.job_id}{event.queue}{event.actor}{event.lane}{event.owner}":
-        names = ("job_id", "queue", "actor", "lane", "owner")
-        event = event._replace(**{name: getattr(event, name).replace("\0", _REPLACEMENT) for name in names})
-    return detail, event
+        found: dict[str, object] = orjson.loads(packed)
+    except ValueError:
+        return _UNREADABLE
+    detail = {name: text for name, value in found.items() if (text := str(value))}
+    return detail if _NUL not in packed else {name: _clean(text) for name, text in detail.items()}
 
 
-_UNREADABLE = AttemptDetail(error_code="unreadable_detail")
-_OBJECT = (b"{", b"")  # how a detail begins; other JSON would be read as one without fields
-_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+def _clean(text: str) -> str:
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+_Detail = Mapping[str, str]
+_UNREADABLE: _Detail = {"error_code": "unreadable_detail"}
+_NUL = b"\\u0000"  # as JSON has it
+_NO_FAILURE: Row = (None,) * 7
+_NO_MORE: Row = (None,) * 4
 _AT_EPOCH = _EPOCH.isoformat(" ", "microseconds")

@@ -16,7 +16,7 @@ from jobs.store import JobStore
 
 logger = logging.getLogger(__name__)
 
-BATCH = 500
+BATCH = 1_000
 #: A small batch waits this long, in seconds, for more: four commits a second do for a busy process.
 LINGER_S = 0.25
 BLOCK_MS = 4_000

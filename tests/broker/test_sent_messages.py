@@ -1,5 +1,6 @@
 """The message that `send()` returns: Dramatiq's in every respect, and it tells what became of the job."""
 
+import time
 from dataclasses import FrozenInstanceError, fields
 from typing import Any
 
@@ -42,6 +43,15 @@ def test_ids_are_32_hex_digits_and_never_the_same() -> None:
     ids = {new_id() for _ in range(10_000)}
     assert len(ids) == 10_000
     assert {len(one) for one in ids} == {32}
+
+
+def test_ids_are_in_the_order_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = [1, 2_000_000, 3_000_000_000, time.time_ns()]
+    given = iter(times)
+    monkeypatch.setattr("broker.sent.time.time_ns", lambda: next(given))
+    ids = [new_id() for _ in times]
+    assert ids == sorted(ids)
+    assert int(ids[-1][:12], 16) == times[-1] // 1_000_000
 
 
 def test_a_copy_keeps_what_became_of_it() -> None:

@@ -122,6 +122,20 @@ def test_a_detail_that_cannot_be_read_does_not_block_the_stream(engine: Engine, 
     assert AuditReader(engine).count_executions() == 2
 
 
+def test_a_detail_of_a_later_release_is_read_as_far_as_it_is_known(engine: Engine) -> None:
+    detail = b'{"error_code": 504, "reason": "", "weather": "rain", "cost": "much", "inputs": "?"}'
+    AuditWriter(engine).write([a_failure(detail=detail)])
+    [row] = AuditReader(engine).attempts("job-1")
+    assert (row.error_code, row.reason, row.cost, row.inputs) == ("504", None, None, None)
+
+
+def test_times_and_spans_that_make_no_sense_are_left_out(writer: AuditWriter, reader: AuditReader) -> None:
+    writer.write([an_event(created_at=-1, ready_at=START, started_at=START - 5, finished_at=0)])
+    [row] = reader.attempts("job-1")
+    assert row.created_at == datetime(1970, 1, 1, tzinfo=UTC)
+    assert (row.wait_ms, row.run_ms, row.finished_at) == (0, None, row.recorded_at)
+
+
 def test_values_no_database_can_hold_are_made_to_fit(writer: AuditWriter, reader: AuditReader) -> None:
     detail = AttemptDetail(error_message="a\0b", reason="quote ' percent %s brace {}").to_bytes()
     writer.write([a_failure(job_id="j\0b", attempt=2**70, finished_at=10**30, detail=detail)])

@@ -87,6 +87,12 @@ def test_every_kind_of_value_is_hashed_as_it_is_stored(engine: Engine, check: Au
     assert (row.inputs, row.trace_id, row.cost, row.cost_unit) == (b"\0\1\2\3", "4bf92f35", 0.1, "usd")
 
 
+def test_many_events_at_once_are_several_links(engine: Engine, check: AuditCheck) -> None:
+    AuditWriter(engine, KEYS).write([an_event(job_id=f"job-{number}") for number in range(1_200)])
+    found = check.executions()
+    assert (found.broken, found.links, found.rows) == (None, 3, 1_200)
+
+
 def test_events_that_come_again_leave_no_mark_on_the_chain(engine: Engine, check: AuditCheck) -> None:
     writer = AuditWriter(engine, KEYS)
     events = [an_event(job_id=f"job-{number}") for number in range(6)]
