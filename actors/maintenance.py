@@ -14,6 +14,7 @@ from actors.upkeep import (
     clean_audit,
     clean_histories,
     clean_ticks,
+    clear_cache,
     reclaim_leases,
     sweep_blobs,
     trim_jobs,
@@ -70,6 +71,19 @@ def maintenance_database() -> dict[str, int]:
     done = analyze(app.engine())
     progress(100, message=f"{done.tables} tables, {done.freed:,} bytes freed")
     return done._asdict()
+
+
+@actor
+def maintenance_cache(actor: str = "") -> dict[str, int]:
+    """Forget the results of completed jobs that answer for later ones with `cache`, of one actor or of all:
+    the next jobs run. What is over by its own time is not used in any case, and goes as others come.
+
+    Its schedule is off. Returns how many results were forgotten. Raises UnknownActor.
+    """
+    progress(0, message="cached results")
+    cleared = _all(0, clear_cache(app, actor))
+    progress(100, message=f"{cleared:,} forgotten")
+    return {"cleared": cleared}
 
 
 def _audit() -> dict[str, int]:

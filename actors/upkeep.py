@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 #: Who removed rows of the audit, in the chain of what operators did.
 SCHEDULE = "schedule"
 JOBS_CHUNK = 1_000
+CACHE_CHUNK = 1_000
 LEASES_CHUNK = 100
 
 
@@ -82,6 +83,16 @@ def trim_jobs(app: "App") -> Generator[int, None, None]:
     queues = sorted({*app.settings.queues, *app.broker.get_declared_queues()})
     retention = {queue: app.rules_of(queue).retention for queue in queues}
     yield from _totals(iter(lambda: app.store.trim(retention, JOBS_CHUNK), 0))
+
+
+def clear_cache(app: "App", actor: str = "") -> Generator[int, None, None]:
+    """Forget the results that answer for later jobs, of one actor or of all. Raises UnknownActor."""
+    from broker.result_cache import prefix_of
+
+    if actor:
+        app.contract(actor)
+    prefix = prefix_of(actor) if actor else ""
+    yield from _totals(iter(lambda: app.store.clear_cache(prefix, CACHE_CHUNK), 0))
 
 
 def reclaim_leases(app: "App") -> Generator[int, None, None]:

@@ -12,7 +12,7 @@ from benchmarks.idle_commands import IDLE_COMMANDS
 from benchmarks.idle_pickup import IDLE_PICKUP
 from benchmarks.measurement import Measurement
 from benchmarks.recovery import RECOVERY
-from benchmarks.schedules import SCHEDULES_LATENESS, SCHEDULES_START
+from benchmarks.schedules import SCHEDULES_LATE_START, SCHEDULES_LATENESS, SCHEDULES_START
 from benchmarks.send_many import SEND_MANY
 from benchmarks.single_enqueue import SINGLE_ENQUEUE
 from benchmarks.statistics_time import STATISTICS
@@ -32,6 +32,7 @@ MEASUREMENTS = (
     FAIRNESS,
     STATISTICS,
     SCHEDULES_START,
+    SCHEDULES_LATE_START,
     SCHEDULES_LATENESS,
 )
 #: The costs of the middleware, a table of their own: `benchmarks.middleware_cost`.

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Engine, and_, delete, func, select, update
+from sqlalchemy import Engine, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from database.dialects import insert_into
@@ -35,6 +35,8 @@ class TickOutcome(StrEnum):
     SKIPPED_OVERLAP = "skipped_overlap"  # an earlier one was not done, or a newer one took its place
     SKIPPED_MISSED = "skipped_missed"  # nobody fired it in time, and it is not caught up
     REFUSED = "refused"  # its actor is not there, or takes no such arguments
+    WAITS = "waits"  # this release does not know its actor, and the next one may
+    TAKEN_BACK = "taken_back"  # its job was ready, and had not begun when somebody paused or changed it
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,18 @@ class ScheduleHistory:
         with write_session(self._engine) as session:
             write_ticks(session, self._engine, list(rows))
 
+    def taken_back(self, schedule: str, ticks: Collection[datetime], note: str) -> None:
+        """Write down that the jobs of these ticks were taken back."""
+        which = (
+            ScheduleTick.schedule == schedule,
+            ScheduleTick.tick.in_(sorted(ticks)),
+            ScheduleTick.kind == TickKind.TICK.value,
+            ScheduleTick.outcome == TickOutcome.ENQUEUED.value,
+        )
+        told = update(ScheduleTick).where(*which).values(outcome=TickOutcome.TAKEN_BACK.value, note=note)
+        with write_session(self._engine) as session:
+            session.execute(told)
+
     def trim(self, keep: int = KEPT_EACH, days: int = KEPT_DAYS) -> Generator[int, None, None]:
         """Remove what is too old or too much, a chunk at a time; yields how many rows went."""
         cutoff = datetime.now(UTC) - timedelta(days=days)
@@ -122,7 +136,8 @@ class ScheduleHistory:
 
 
 def write_ticks(session: Session, engine: Engine, rows: Sequence[TickRow]) -> None:
-    """Add rows in a transaction. A tick has one row: that its job was enqueued is the last word on it."""
+    """Add rows in a transaction. A tick has one row: that its job was enqueued is the last word on it, and
+    that it waits the first."""
     if not rows:
         return
     insert = insert_into(engine, ScheduleTick)
@@ -131,8 +146,11 @@ def write_ticks(session: Session, engine: Engine, rows: Sequence[TickRow]) -> No
     told = insert.on_conflict_do_update(
         index_elements=["schedule", "tick", "kind"],
         set_={name: new[name] for name in facts},
-        where=and_(
-            new.outcome == TickOutcome.ENQUEUED.value, ScheduleTick.outcome != TickOutcome.ENQUEUED.value
+        where=or_(
+            and_(
+                new.outcome == TickOutcome.ENQUEUED.value, ScheduleTick.outcome != TickOutcome.ENQUEUED.value
+            ),
+            ScheduleTick.outcome == TickOutcome.WAITS.value,
         ),
     )
     session.connection().execute(told, [asdict(row) | {"note": _text(row.note)} for row in rows])

@@ -146,6 +146,13 @@ class SchedulerLease:
     def _standing(self, session: Session, row: SchedulerLeaseRow) -> Standing:
         return Standing(row.owner, row.token, row.until, self._now(session), row.changes, self._lease_s)
 
+    def now(self) -> datetime:
+        """The time that counts for everybody."""
+        if self._engine.dialect.name != "postgresql":
+            return self._clock()
+        with read_session(self._engine) as session:
+            return self._now(session)
+
     def _now(self, session: Session) -> datetime:
         if self._engine.dialect.name != "postgresql":
             return self._clock()

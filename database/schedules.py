@@ -61,7 +61,7 @@ class Changes(NamedTuple):
 
 
 _COLUMNS = tuple(StoredSchedule.__slots__)
-_SELECTED = [getattr(ScheduleRow, name) for name in _COLUMNS]
+_SELECTED = [ScheduleRow.__table__.c[name] for name in _COLUMNS]
 
 
 class Schedules:
@@ -108,8 +108,10 @@ class Schedules:
         at: datetime,
         version: int | None = None,
         ticks: Iterable[TickRow] = (),
+        back_to: datetime | None = None,
     ) -> StoredSchedule | None:
         """Change columns of one row, and write ticks into its history, in one step; the row as it is then.
+        What was done with after `back_to` is due again: its jobs are taken back.
 
         None when there is none, or its version is not the one that is expected.
         """
@@ -122,12 +124,14 @@ class Schedules:
             for column, value in changes.items():
                 setattr(row, column, value)
             row.version, row.change, row.updated_at, row.updated_by = row.version + 1, change, at, by
+            _put_back(row, back_to)
             session.flush()
             write_ticks(session, self._engine, list(ticks))
             return _stored(row)
 
-    def pause(self, name: str, by: str, at: datetime) -> bool | None:
-        """Fire it no more; False when it was paused, None when there is none."""
+    def pause(self, name: str, by: str, at: datetime, back_to: datetime | None = None) -> bool | None:
+        """Fire it no more; False when it was paused, None when there is none. What was done with after
+        `back_to` is due again once it is resumed: its jobs are taken back."""
         with write_session(self._engine) as session:
             change = count_change(session)
             row = session.get(ScheduleRow, name, with_for_update=True)
@@ -135,6 +139,7 @@ class Schedules:
                 session.rollback()
                 return None if row is None else False
             row.paused_at, row.paused_by, row.change = at, by, change
+            _put_back(row, back_to)
             return True
 
     def resume(self, name: str, at: datetime, missed: TickRow | None) -> bool | None:
@@ -198,12 +203,20 @@ class Schedules:
         cursors: Mapping[str, datetime],
         ticks: Sequence[TickRow],
         replaced: Sequence[tuple[str, str]] = (),
+        seen: int | None = None,
     ) -> None:
-        """Move cursors, never back, and write down what became of the ticks; all or nothing."""
+        """Move cursors, never back, and write down what became of the ticks; all or nothing.
+
+        The cursor of a schedule that somebody has changed after the change number `seen` stays: jobs of it
+        may have been taken back, and who fires it has to read it again.
+        """
         table = ScheduleRow.__table__
+        which = [table.c.name == bindparam("this"), table.c.cursor < bindparam("to")]
+        if seen is not None:
+            which.append(table.c.change <= seen)
         statement = (
             update(table)  # type: ignore[arg-type]
-            .where(table.c.name == bindparam("this"), table.c.cursor < bindparam("to"))
+            .where(*which)
             .values(cursor=bindparam("to"))
         )
         with write_session(self._engine) as session:
@@ -225,9 +238,14 @@ def begins_at(cursor: datetime, now: datetime) -> datetime:
     return cursor if now < cursor <= now + FUTURE else now
 
 
+def _put_back(row: ScheduleRow, back_to: datetime | None) -> None:
+    if back_to is not None and row.cursor > back_to:
+        row.cursor = back_to
+
+
 def _rows(session: Session, which: Any) -> list[StoredSchedule]:
-    # Columns, not objects: ten thousand of those take half a second.
-    found = session.execute(select(*_SELECTED).where(which).order_by(ScheduleRow.name))
+    # Columns of the table, and no objects: ten thousand of those take half a second.
+    found = session.connection().execute(select(*_SELECTED).where(which).order_by(ScheduleRow.name))
     return [StoredSchedule(*row) for row in found]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from database.errors import DatabaseUnavailable
 from database.schedule_history import ScheduleHistory, TickKind, TickRow
+from database.scheduler_lease import SchedulerLease
 from database.schedules import Schedules, StoredSchedule, begins_at
 from jobs.errors import InvalidSchedule
 from jobs.schedules import Schedule, Source, fingerprint
@@ -19,7 +20,8 @@ from scheduling.declared import declared
 from scheduling.documents import timing_of, written
 from scheduling.entries import STILL_FIRED, Entry, State, entry_of, new_row, notice_of
 from scheduling.errors import NotEditable, ScheduleChanged, ScheduleExists, UnknownSchedule
-from scheduling.firing import Fired, missed_row, utc_now
+from scheduling.firing import Fired, missed_row
+from scheduling.taking_back import cursor_before, handed_over, take_back
 
 if TYPE_CHECKING:
     from actors.composition import App
@@ -34,11 +36,12 @@ BEFORE_CHANGE = "before its timing was changed"
 
 
 class Book:
-    """`now` is the clock. All verbs raise DatabaseUnavailable, and DatabaseOutdated before the migration."""
+    """`now` is the clock; without one it is that by which ticks are fired, the database's where it has one.
+    All verbs raise DatabaseUnavailable, and DatabaseOutdated before the migration."""
 
-    def __init__(self, app: "App", now: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, app: "App", now: Callable[[], datetime] | None = None) -> None:
         self._app = app
-        self._now = now
+        self._now = now or SchedulerLease(app.engine()).now
 
     # Reading
 
@@ -93,21 +96,25 @@ class Book:
         schedule = replace(schedule, source=Source.RUNTIME)
         before = self._editable(schedule.name)
         self.check(schedule)
-        changes, ticks = self._changes(before, schedule)
+        now = self._now()
+        ready = handed_over(before.schedule, now) if before.fires else []
+        changes, ticks = self._changes(before, schedule, now)
         if changes["timing"] != before.row.timing:
             self._must_have_a_tick(schedule)
         row = self._rows.edit(
             schedule.name,
             changes,
             by,
-            at=self._now(),
+            at=now,
             version=before.row.version if version is None else version,
             ticks=ticks,
+            back_to=cursor_before(ready, now),
         )
         if row is None:
             raise ScheduleChanged(
                 f"Schedule {schedule.name!r} was changed since it was read; read it again, then change it."
             )
+        take_back(self._app, before.schedule, ready, f"changed by {by}")
         return entry_of(self._app, row, None)
 
     def delete(self, name: str, by: str, version: int | None = None) -> None:
@@ -116,7 +123,8 @@ class Book:
 
         Raises UnknownSchedule, NotEditable, and ScheduleChanged unless its version is still this one.
         """
-        self.check_deletable(self.entry(name))
+        entry, now = self.entry(name), self._now()
+        self.check_deletable(entry)
         removed = self._rows.remove(name, version)
         if removed is None:
             self._unknown(name)
@@ -124,6 +132,8 @@ class Book:
             raise ScheduleChanged(
                 f"Schedule {name!r} was changed since it was read; read it again, then delete it."
             )
+        if entry.fires:
+            take_back(self._app, entry.schedule, handed_over(entry.schedule, now), f"deleted by {by}")
 
     def check_deletable(self, entry: Entry) -> None:
         """Raises NotEditable. What this process does not know may be fired by a scheduler that does."""
@@ -138,9 +148,15 @@ class Book:
     # Any schedule
 
     def pause(self, name: str, by: str) -> bool:
-        """Fire it no more; False when it was paused already. Raises UnknownSchedule."""
+        """Fire it no more, and take back what was handed over early; False when it was paused already.
+        Raises UnknownSchedule."""
         self._with_row(name)
-        return self._known(name, self._rows.pause(name, by, self._now()))
+        entry, now = self.entry(name), self._now()
+        ready = handed_over(entry.schedule, now) if entry.fires else []
+        paused = self._known(name, self._rows.pause(name, by, now, cursor_before(ready, now)))
+        if paused:
+            take_back(self._app, entry.schedule, ready, f"paused by {by}")
+        return paused
 
     def resume(self, name: str, by: str) -> bool:
         """Fire it again, from now on: what was missed is noted in its history, and not caught up. False when
@@ -172,7 +188,7 @@ class Book:
     def _rows(self) -> Schedules:
         return Schedules(self._app.engine())
 
-    def _changes(self, before: Entry, after: Schedule) -> tuple[dict[str, Any], list[TickRow]]:
+    def _changes(self, before: Entry, after: Schedule, now: datetime) -> tuple[dict[str, Any], list[TickRow]]:
         changes: dict[str, Any] = {
             "document": written(self._app, after),
             "enabled": after.enabled,
@@ -181,7 +197,7 @@ class Book:
             "flaw": None,
             "flawed_at": None,
         }
-        now, row = self._now(), before.row
+        row = before.row
         enabled_again = after.enabled and not row.enabled
         if not enabled_again and changes["timing"] == row.timing:
             return changes, []

@@ -6,23 +6,27 @@ lets in. Whoever dies between leaves a tick that is handed over again, under the
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from database.errors import DatabaseUnavailable
-from database.schedule_history import ScheduleHistory, TickOutcome, TickRow
+from database.schedule_history import ScheduleHistory
 from database.scheduler_lease import LeaseTaken
-from database.schedules import Schedules
+from database.schedules import FUTURE, Schedules, StoredSchedule
 from jobs.errors import KeyUnavailable
-from scheduling.catch_up import decide
+from jobs.schedules import Schedule
 from scheduling.declared import declared
-from scheduling.entries import Entry, entry_of
-from scheduling.firing import AWAY, LATER, Due, Fired, fire_many, missed_row, utc_now
+from scheduling.entries import Entry, entry_of, examined, new_row
+from scheduling.firing import utc_now
 from scheduling.leader import steady_clock
-from scheduling.line import BATCH, Line, Track
+from scheduling.line import Track
 from scheduling.outage import Outage
 from scheduling.reconciling import reconcile, with_flaw
+from scheduling.rounds import Rounds
+from scheduling.taking_back import handed_over, take_back
+from scheduling.unsaved import Unsaved
 
 if TYPE_CHECKING:
     from actors.composition import App
@@ -31,27 +35,12 @@ logger = logging.getLogger("callboard.schedules")
 
 #: Ids are remembered so much longer than ticks are caught up, in seconds.
 MEMORY_MARGIN_S = 60.0
-SAY_AGAIN_S = 60.0
 #: A leader that could not renew its lease looks again so soon, in seconds.
 UNSURE_S = 0.5
-#: For a tick that is due by one clock and not yet by the other, in seconds.
-A_MOMENT_S = 0.01
+#: Of a step, so much is for looking whether schedules fit here that were not looked at yet, in seconds.
+EXAMINE_S = 0.1
 #: A clock that goes so much, in seconds, before or behind a steady one was moved.
 MOVED_S = 60.0
-MISSED = "not fired in time"
-
-
-class Unsaved:
-    """What has been done and is not in the database yet."""
-
-    def __init__(self) -> None:
-        self.cursors: dict[str, datetime] = {}
-        self.rows: list[TickRow] = []
-        self.replaced: list[tuple[str, str]] = []
-        self.created: list[TickRow] = []
-
-    def __bool__(self) -> bool:
-        return bool(self.cursors or self.rows)
 
 
 class Engine:
@@ -65,7 +54,7 @@ class Engine:
         clock: Callable[[], datetime] = utc_now,
         steady: Callable[[], float] = steady_clock,
     ) -> None:
-        self.beat = time.monotonic()
+        self._beat = time.monotonic()
         self._app = app
         self._sure = sure
         self._lost = lost
@@ -75,17 +64,20 @@ class Engine:
         self._token: int | None = None
         self._change = 0
         self._tracks: dict[str, Track] = {}
-        self._line = Line()
-        self._unsaved = Unsaved()
+        self._unexamined: dict[str, Entry] = {}
+        self._flaws: dict[str, dict[str, Any]] = {}  # that were found, and are not stored
+        self._rounds = Rounds(app, sure, clock, self._examine_track)
         self._database = Outage("Schedules wait for the database")
-        self._stores: dict[str, Outage] = {}
-        self._again: dict[str, float] = {}  # when a store that is away is tried again
-        self._said: dict[str, float] = {}
 
     @property
     def count(self) -> int:
         """How many schedules it keeps."""
         return len(self._tracks)
+
+    @property
+    def beat(self) -> float:
+        """When it moved last, on the monotonic clock."""
+        return max(self._beat, self._rounds.beat)
 
     def step(self, token: int | None, changes: int = 0) -> datetime | None:
         """Fire what is due; when to call again, at the latest, None when nothing will be due.
@@ -93,7 +85,7 @@ class Engine:
         `token` is that of the lease, None for a standby; `changes` is the number of the last change of
         schedules that is known of. What is away is tried again in time; other errors are raised.
         """
-        self.beat = time.monotonic()
+        self._beat = time.monotonic()
         if self._clock_was_moved():
             self.rest()  # what it did by a clock that was wrong is looked at anew
         if token != self._token:
@@ -108,7 +100,10 @@ class Engine:
             self._save()
             if changes > self._change:
                 self._refresh()
-            self._fire_due()
+            self._rounds.fire_due()
+            self._save()
+            self._rounds.look_back()
+            self._examine_some()
             self._save()
         except LeaseTaken:
             self.rest()
@@ -117,8 +112,10 @@ class Engine:
         except (DatabaseUnavailable, KeyUnavailable) as error:
             return self._clock() + timedelta(seconds=self._database.failed(error))
         self._database.over()
-        due = self._line.next()
-        return None if due is None else datetime.fromtimestamp(due, UTC)
+        now, due = self._clock(), self._rounds.next()
+        if self._unexamined:
+            return now
+        return None if due is None else max(datetime.fromtimestamp(due, UTC), now)
 
     def _clock_was_moved(self) -> bool:
         before, self._offset = self._offset, self._clock().timestamp() - self._steady()
@@ -130,8 +127,8 @@ class Engine:
     def rest(self) -> None:
         """Forget everything: somebody else fires what is due, and tells of it. Of jobs that only this process
         has made nobody else can."""
-        created, self._unsaved = self._unsaved.created, Unsaved()
-        self._token, self._tracks, self._line = None, {}, Line()
+        created = self._rounds.clear()
+        self._token, self._tracks, self._unexamined, self._flaws = None, {}, {}, {}
         if created:
             try:
                 ScheduleHistory(self._app.engine()).add(created)
@@ -146,159 +143,118 @@ class Engine:
         if found.new or found.changed or found.ticks:
             self._schedules.reconcile(token, found.new, found.changed, found.ticks)
         self._change = number
-        for entry in found.entries:
-            self._follow(entry)
+        tracks = [track for entry in found.entries if (track := self._track_of(entry)) is not None]
+        self._rounds.follow(tracks, self._clock())
         self._token = token
 
     def _refresh(self) -> None:
         changes = self._schedules.changed_since(self._change)
-        known, flaws = declared(self._app), {}
+        known, now = declared(self._app), self._clock()
         for name in self._tracks.keys() - changes.names:
-            self._drop(name)
-        for row in changes.rows:
-            entry = entry_of(self._app, row, known.get(row.name))
-            if (after := with_flaw(entry, self._clock())) != row and entry.flaw != row.flaw:
-                flaws[row.name] = {"flaw": after.flaw, "flawed_at": after.flawed_at}
+            self._take_back(self._drop(name), now, "it was deleted")
+        new = [self._put_back(known[name], now) for name in sorted(known.keys() - changes.names)]
+        moved: dict[str, dict[str, Any]] = {}
+        for changed in [*changes.rows, *new]:
+            row = changed
+            if row.cursor > now + FUTURE:
+                row = self._pulled_back(row, now)
+                moved[row.name] = {"cursor": now}
             before = self._drop(row.name)
-            self._follow(entry)
-            if before is not None and (after_it := self._tracks.get(row.name)) is not None:
-                after_it.tried = before.tried
-        if flaws and self._token is not None:
-            self._schedules.reconcile(self._token, [], flaws)
+            entry = entry_of(self._app, row, known.get(row.name), examine=False)
+            self._take_back(before, now, "it was changed" if entry.fires else _why_not(entry))
+            if (track := self._track_of(entry)) is not None:
+                track.tried = before.tried if before is not None else None
+                self._rounds.follow([track], now)
+        if (new or moved) and self._token is not None:
+            self._schedules.reconcile(self._token, new, moved)
         self._change = changes.number
 
-    def _follow(self, entry: Entry) -> None:
+    def _put_back(self, schedule: Schedule, now: datetime) -> StoredSchedule:
+        logger.warning(
+            "The row of schedule %s is gone, but %s declares it: it is put back, and begins now.",
+            schedule.name,
+            schedule.source.value,
+        )
+        return new_row(self._app, schedule, now, schedule.source.value)
+
+    def _pulled_back(self, row: StoredSchedule, now: datetime) -> StoredSchedule:
+        logger.warning(
+            "Schedule %s was done with until %s, which is to come; it goes on from now.", row.name, row.cursor
+        )
+        return row.altered(cursor=now)
+
+    def _take_back(self, track: Track | None, now: datetime, why: str) -> None:
+        """Withdraw what was handed over early. Its cursor was put back by who made the change, and what was
+        handed over since has not moved it."""
+        if track is not None:
+            take_back(self._app, track.schedule, handed_over(track.schedule, now), why)
+
+    def _track_of(self, entry: Entry) -> Track | None:
+        """Note a schedule; what is to be followed of it."""
+        if not entry.examined:
+            self._unexamined[entry.name] = entry
         schedule = entry.schedule
         if schedule is None or not entry.fires:
-            return
+            return None
         actor = self._app.broker.actors.get(schedule.actor)
         queue = actor.queue_name if actor is not None else "default"
         memory_s = self._app.rules_of(queue).id_memory_ms / 1000 - MEMORY_MARGIN_S
         track = Track(entry, schedule, self._app.store.shard_of(queue), memory_s)
         self._tracks[entry.name] = track
-        self._line.add(track)
+        return track
 
     def _drop(self, name: str) -> Track | None:
+        self._unexamined.pop(name, None)
+        self._flaws.pop(name, None)
         track = self._tracks.pop(name, None)
         if track is not None:
             track.dead = True
         return track
 
-    # Firing
+    # Whether they fit here
 
-    def _fire_due(self) -> None:
-        while self._sure():
-            self.beat = time.monotonic()
-            now = self._clock()
-            batch = self._line.pop(now.timestamp())
-            if not batch:
-                return
-            by_shard: dict[str, list[Track]] = {}
-            for track in batch:
-                by_shard.setdefault(track.shard, []).append(track)
-            for shard, tracks in by_shard.items():
-                self._fire_shard(shard, tracks, now)
+    def _examine_some(self) -> None:
+        """Look at schedules that were not looked at yet, for a little while: with thousands that takes longer
+        than what is due now may wait."""
+        began = time.monotonic()
+        while self._unexamined and time.monotonic() - began < EXAMINE_S:
+            self._examine(next(iter(self._unexamined)))
 
-    def _fire_shard(self, shard: str, tracks: list[Track], now: datetime) -> None:
-        outage = self._stores.setdefault(shard, Outage("Ticks wait for the job store"))
-        if (again := self._again.get(shard, 0.0)) > now.timestamp():
-            for track in tracks:
-                self._wait(track, again, now)  # with those that wait already
-            return
-        done: list[tuple[Track, datetime]] = []
-        dues: list[Due] = []
-        missed: list[TickRow] = []
-        refused: list[TickRow] = []
-        unfinished: set[Track] = set()
-        for track in tracks:
-            schedule = track.schedule
-            horizon = now + timedelta(seconds=track.ahead)
-            decision = decide(schedule, track.cursor, now, horizon, track.memory_s, track.tried)
-            if decision.done is None:
-                self._line.push(track, now.timestamp() + A_MOMENT_S)
-                continue
-            fire = decision.fire[:BATCH]
-            cursor = decision.done
-            if fire != decision.fire:
-                cursor = fire[-1]
-                unfinished.add(track)
-            if decision.last_missed is not None:
-                missed.append(missed_row(schedule, decision.missed, decision.last_missed, now, MISSED))
-            if track.entry.flaw is None:
-                dues += [Due(schedule, tick) for tick in fire]
-            else:
-                refused += [self._refuse(track, tick, now, track.entry.flaw) for tick in fire]
-            done.append((track, cursor))
-        try:
-            fired = list(self._in_chunks(dues))
-        except AWAY as error:
-            again = self._again[shard] = now.timestamp() + outage.failed(error)
-            for track, _ in done:
-                self._wait(track, again, now)
-            return
-        except LATER as error:
-            if len(done) > 1:  # one of them; the others need not wait
-                for track, _ in done:
-                    self._fire_shard(shard, [track], now)
-                return
-            for track, _ in done:
-                self._wait(track, now.timestamp() + track.outage.failed(error), now)
-            return
-        outage.over()
-        self._again.pop(shard, None)
-        for track, _ in done:
-            track.outage.over()
-            if track not in unfinished:
-                track.tried = None
-        self._note(done, [*missed, *refused], fired)
+    def _examine_track(self, track: Track) -> None:
+        if track.entry.name in self._unexamined:
+            self._examine(track.entry.name)
 
-    def _wait(self, track: Track, until: float, now: datetime) -> None:
-        track.tried = track.tried or now
-        self._line.push(track, until)
-
-    def _in_chunks(self, dues: list[Due]) -> Iterable[Fired]:
-        for at in range(0, len(dues), BATCH):
-            self.beat = time.monotonic()
-            yield from fire_many(self._app, dues[at : at + BATCH], self._clock())
-
-    def _note(self, done: list[tuple[Track, datetime]], rows: list[TickRow], fired: list[Fired]) -> None:
-        unsaved = self._unsaved
-        for track, cursor in done:
-            track.cursor = cursor
-            unsaved.cursors[track.schedule.name] = cursor
-            self._line.add(track)
-        unsaved.rows += rows
-        for one in fired:
-            row = one.row()
-            unsaved.rows.append(row)
-            if one.created:
-                unsaved.created.append(row)
-            if one.replaced is not None and one.job_id is not None:
-                unsaved.replaced.append((one.replaced, one.job_id))
-            if one.outcome is TickOutcome.REFUSED:
-                self._complain(one.schedule, one.note)
-
-    def _refuse(self, track: Track, tick: datetime, now: datetime, why: str) -> TickRow:
-        schedule = track.schedule
-        self._complain(schedule.name, why)
-        due = schedule.plan.due(schedule.name, tick)
-        return Fired(schedule.name, tick, due, TickOutcome.REFUSED, None, now, why).row()
-
-    def _complain(self, name: str, why: str) -> None:
-        """A tick is refused: an error in the log, for one schedule no more than one a minute."""
-        now = time.monotonic()
-        if now - self._said.get(name, -SAY_AGAIN_S) >= SAY_AGAIN_S:
-            self._said[name] = now
-            logger.error("A tick of schedule %s is refused: %s", name, why)
+    def _examine(self, name: str) -> None:
+        before = self._unexamined.pop(name)
+        entry = examined(self._app, before)
+        row = with_flaw(entry, self._clock(), was_on=before.row.enabled)
+        if row is not entry.row:
+            self._flaws[name] = {"flaw": row.flaw, "flawed_at": row.flawed_at}
+        if (track := self._tracks.get(name)) is not None:
+            track.entry = replace(entry, row=row)
 
     # Storing
 
     def _save(self) -> None:
-        unsaved = self._unsaved
-        if unsaved and self._token is not None:
-            self._schedules.advance(self._token, unsaved.cursors, unsaved.rows, unsaved.replaced)
-            self._unsaved = Unsaved()
+        unsaved = self._rounds.unsaved
+        if self._token is None:
+            return
+        if unsaved:
+            self._schedules.advance(
+                self._token, unsaved.cursors, unsaved.rows, unsaved.replaced, seen=self._change
+            )
+            self._rounds.unsaved = Unsaved()
+        if self._flaws:
+            self._schedules.reconcile(self._token, [], self._flaws)
+            self._flaws = {}
 
     @property
     def _schedules(self) -> Schedules:
         return Schedules(self._app.engine())
+
+
+def _why_not(entry: Entry) -> str:
+    row = entry.row
+    if row.paused_at is not None:
+        return f"paused by {row.paused_by}" if row.paused_by else "it was paused"
+    return "it is not declared any more" if row.gone else "it was switched off"

@@ -1,6 +1,6 @@
 """A schedule with all that is known of it: what it says, and what its row says of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -41,6 +41,7 @@ class Entry:
     flaw: str | None
     private: bool = False
     notice: str | None = None
+    examined: bool = True  # else `flaw` is what was found the last time
 
     @property
     def name(self) -> str:
@@ -79,8 +80,10 @@ class Entry:
         return self.schedule.plan.next_after(max(after, self.row.cursor))
 
 
-def entry_of(app: "App", row: StoredSchedule, declared: Schedule | None) -> Entry:
+def entry_of(app: "App", row: StoredSchedule, declared: Schedule | None, *, examine: bool = True) -> Entry:
     """From its row, and from what code or settings say of a schedule that is theirs.
+
+    Without `examine` it is not looked whether it fits here: `examined` does.
 
     Raises KeyUnavailable when the database does not give the key of its arguments.
     """
@@ -101,7 +104,15 @@ def entry_of(app: "App", row: StoredSchedule, declared: Schedule | None) -> Entr
         schedule = declared
         row = row.altered(gone=False, source=declared.source.value, enabled=declared.enabled)
     private = keeps_private(app, schedule.actor) or SEALED in (row.document or "")
+    if not examine:
+        return Entry(row, schedule, row.flaw, private, examined=False)
     return Entry(row, schedule, flaw_of(app, schedule), private)
+
+
+def examined(app: "App", entry: Entry) -> Entry:
+    """The same once it was looked whether it fits here."""
+    flaw = entry.flaw if entry.schedule is None else flaw_of(app, entry.schedule)
+    return replace(entry, flaw=flaw, examined=True)
 
 
 def notice_of(stored: StoredSchedule | None, declared: Schedule | None) -> str | None:

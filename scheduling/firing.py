@@ -5,7 +5,7 @@ The job's id is the tick's, so however often and by however many a tick is fired
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +13,7 @@ from database.errors import DatabaseUnavailable
 from database.schedule_history import TickKind, TickOutcome, TickRow
 from integrations.errors import TransientFailure
 from jobs.errors import CallboardError, KeyUnavailable, StoreFull, StoreUnavailable, UnknownActor
-from jobs.schedules import Schedule, arguments, job_options
+from jobs.schedules import Overlap, Schedule, arguments, job_options
 from scheduling.catch_up import COUNTED
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ AWAY = (StoreUnavailable, StoreFull, DatabaseUnavailable, KeyUnavailable)
 #: Something that only jobs like this one need, such as the store of large arguments, is away.
 LATER = (TransientFailure, OSError)
 THERE = "its job was there already"
+MADE_WAY = "its job made way for a newer one"
 
 logger = logging.getLogger(__name__)
 
@@ -89,12 +90,13 @@ def fire_many(app: "App", dues: Sequence[Due], now: datetime) -> list[Fired]:
     made = [_message(app, due) for due in dues]
     messages = [message for message in made if not isinstance(message, Exception)]
     sent = iter(_sent(app, messages))
-    return [
+    fired = [
         _refused(due, message, now)
         if isinstance(message, Exception)
         else _fired(due, message, next(sent), now)
         for due, message in zip(dues, made, strict=True)
     ]
+    return _without_those_that_made_way(app, dues, fired)
 
 
 def run_now(app: "App", schedule: Schedule, now: datetime) -> Fired:
@@ -162,6 +164,27 @@ def _fired(
         note = f"took the place of {sent.replaced}"
     when = at or schedule.plan.due(schedule.name, tick)
     return Fired(schedule.name, tick, when, outcome, sent.message_id, now, note, sent.created, sent.replaced)
+
+
+def _without_those_that_made_way(app: "App", dues: Sequence[Due], fired: list[Fired]) -> list[Fired]:
+    """Of jobs that were there already, with one in the queue at most, some made way for newer ones before
+    whoever had sent them could write that down: they are neither in the store, nor did they ever run."""
+    gone = {
+        one.job_id: at
+        for at, (due, one) in enumerate(zip(dues, fired, strict=True))
+        if one.note == THERE
+        and due.schedule.overlap is Overlap.QUEUE
+        and one.job_id is not None
+        and app.store.get(one.job_id) is None
+    }
+    if gone:
+        from database.job_outcomes import last_states
+
+        ran = last_states(app.engine(), [job_id for job_id in gone if job_id is not None])
+        for job_id, at in gone.items():
+            if job_id not in ran:
+                fired[at] = replace(fired[at], outcome=TickOutcome.SKIPPED_OVERLAP, note=MADE_WAY)
+    return fired
 
 
 def _refused(due: Due, error: Exception, now: datetime) -> Fired:

@@ -14,6 +14,7 @@ from datetime import datetime
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from actors.logs import open_log
 from database.engine import ping
 from database.errors import DatabaseOutdated, DatabaseUnavailable
 from database.migrations import migrate, pending
@@ -44,6 +45,7 @@ def run_scheduler(app: "App") -> int:
     Makes the tables in a SQLite file. Raises StoreUnavailable, DatabaseUnavailable, DatabaseOutdated,
     KeyMissing or SettingsError at the start when what it needs is not there; later it waits for what is away.
     """
+    open_log(app.settings)
     _prepare(app)
     stop = threading.Event()
     with _stopped_by_signals(stop):

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -79,8 +79,9 @@ def _reconciled(
             row.name,
             schedule.source.value,
         )
-    entry = entry_of(app, row, schedule)
-    after = with_flaw(entry, now, was_on=row.enabled)
+    # Those made at runtime may be thousands: they are looked at one by one, later.
+    entry = entry_of(app, row, schedule, examine=row.source != Source.RUNTIME)
+    after = with_flaw(entry, now, was_on=row.enabled) if entry.examined else entry.row
     if row.source != Source.RUNTIME and schedule is not None:
         after = _as_declared(row, after, schedule, now, found)
     if after.cursor > now + FUTURE:
@@ -92,7 +93,7 @@ def _reconciled(
         after = after.altered(cursor=now)
     if after is not row and (changed := _differences(row, after)):
         found.changed[row.name] = changed
-    return Entry(after, entry.schedule, entry.flaw, entry.private)
+    return replace(entry, row=after)
 
 
 def _as_declared(

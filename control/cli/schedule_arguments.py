@@ -11,6 +11,21 @@ from jobs.errors import InvalidPayload
 NONE = "none"
 _NUMBERS = ("priority", "attempts", "catchUpMax")
 _MOMENTS = ("at", "start", "end")
+#: What options of the commands are called in the API, where that is another name.
+_WORDS = {
+    "exclude_date": "dates",
+    "exclude_window": "windows",
+    "tenant": "tenantId",
+    "user": "userId",
+    "catch_up": "catchUp",
+    "catch_up_window": "catchUpWindow",
+    "catch_up_max": "catchUpMax",
+}
+_OPTIONS = (
+    *("cron", "every", "at", "timezone", "exclude_date", "exclude_window", "jitter", "start", "end"),
+    *("tenant", "user", "priority", "timeout", "attempts", "expires", "deadline", "gate"),
+    *("catch_up", "catch_up_window", "catch_up_max", "overlap", "enabled", "description"),
+)
 
 
 def arguments_of(actor: str, values: Sequence[str], document: str | None) -> dict[str, Any] | None:
@@ -20,6 +35,11 @@ def arguments_of(actor: str, values: Sequence[str], document: str | None) -> dic
     if not values and document is None:
         return None
     return read_data(values, document, app.schema(actor))
+
+
+def options_of(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The options among a command's parameters, by the names of the API; None is what was not given."""
+    return {_WORDS.get(name, name): parameters[name] for name in _OPTIONS if name in parameters}
 
 
 def read_new(name: str, actor: str, args: Mapping[str, Any], given: Mapping[str, Any]) -> NewScheduleRequest:

@@ -1,6 +1,6 @@
 """`callboard schedules add`, `edit` and `preview`."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -67,25 +67,9 @@ def add(
     description: Text = None,
 ) -> None:
     """Add a schedule. One of --cron, --every and --at says when."""
-    from control.cli.schedule_arguments import arguments_of, read_new
+    from control.cli.schedule_arguments import arguments_of, options_of, read_new
 
-    given: dict[str, Any] = {
-        **_when(cron, every, at, timezone, exclude_date, exclude_window, jitter, start, end),
-        "tenantId": tenant,
-        "userId": user,
-        "priority": priority,
-        "timeout": timeout,
-        "attempts": attempts,
-        "expires": expires,
-        "deadline": deadline,
-        "gate": gate,
-        "catchUp": catch_up,
-        "catchUpWindow": catch_up_window,
-        "catchUpMax": catch_up_max,
-        "overlap": overlap,
-        "enabled": enabled,
-        "description": description,
-    }
+    given = options_of(locals())
     args = arguments_of(actor, values or [], json)
     say(verbs().create(read_new(name, actor, args or {}, given)))
 
@@ -122,27 +106,9 @@ def edit(
 ) -> None:
     """Change a schedule. What is not given stays; `none` takes an option away; arguments are replaced as a
     whole."""
-    from control.cli.schedule_arguments import arguments_of, read_schedule_changes
+    from control.cli.schedule_arguments import arguments_of, options_of, read_schedule_changes
 
-    given: dict[str, Any] = {
-        **_when(cron, every, at, timezone, exclude_date, exclude_window, jitter, start, end),
-        "actor": actor,
-        "tenantId": tenant,
-        "userId": user,
-        "priority": priority,
-        "timeout": timeout,
-        "attempts": attempts,
-        "expires": expires,
-        "deadline": deadline,
-        "gate": gate,
-        "catchUp": catch_up,
-        "catchUpWindow": catch_up_window,
-        "catchUpMax": catch_up_max,
-        "overlap": overlap,
-        "enabled": enabled,
-        "description": description,
-        "version": version,
-    }
+    given = {**options_of(locals()), "actor": actor, "version": version}
     before = reads().get(name)
     args = arguments_of(actor or before.actor, values or [], json)
     say(verbs().change(name, read_schedule_changes(given, args, before.timezone)))
@@ -164,35 +130,11 @@ def preview(
 ) -> None:
     """Say what a timing means, with its next ticks. Nothing is kept."""
     from control.cli.output import print_json
-    from control.cli.schedule_arguments import read_preview
+    from control.cli.schedule_arguments import options_of, read_preview
 
-    given = _when(cron, every, at, timezone, exclude_date, exclude_window, jitter, start, end)
+    given = options_of(locals())
     view = reads().preview(read_preview(given, after, count))
     if as_json:
         print_json(view.to_json())
     else:
         say_coming(view.words, view.next)
-
-
-def _when(
-    cron: str | None,
-    every: str | None,
-    at: str | None,
-    timezone: str | None,
-    dates: list[str] | None,
-    windows: list[str] | None,
-    jitter: str | None,
-    start: str | None,
-    end: str | None,
-) -> dict[str, Any]:
-    return {
-        "cron": cron,
-        "every": every,
-        "at": at,
-        "timezone": timezone,
-        "dates": dates,
-        "windows": windows,
-        "jitter": jitter,
-        "start": start,
-        "end": end,
-    }

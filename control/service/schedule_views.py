@@ -33,7 +33,9 @@ class TickView(View):
 
     tick: datetime
     kind: str = Field(description="`tick`, `run` (by hand) or `missed`")
-    outcome: str = Field(description="`enqueued`, `skipped_overlap`, `skipped_missed` or `refused`")
+    outcome: str = Field(
+        description="`enqueued`, `skipped_overlap`, `skipped_missed`, `refused`, `waits` or `taken_back`"
+    )
     count: int = Field(description="of missed ones: so many up to this tick")
     fired_at: datetime
     late_ms: int | None = Field(description="fired so long after it was due")

@@ -16,6 +16,9 @@ from jobs.times.zones import instant_text, moment
 PLAN_KEYS = ("cron", "every", "at", "timezone", "exclude", "jitter", "start", "end")
 
 
+_NONE = Exclusions()
+
+
 def plan_of(document: Mapping[str, Any]) -> Plan:
     """The plan of a document, whose other keys are not looked at. Raises InvalidSchedule."""
     zone = document.get("timezone", "UTC")
@@ -67,6 +70,8 @@ def _key(timing: Cron | Every | Once) -> str:
 
 
 def _exclusions(given: object) -> Exclusions:
+    if given == {}:
+        return _NONE
     if not isinstance(given, Mapping) or not given.keys() <= {"dates", "windows"}:
         raise InvalidSchedule("exclude must be a table with dates, windows or both.")
     return Exclusions.parse(**{str(name): value for name, value in given.items() if value is not None})

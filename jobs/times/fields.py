@@ -72,15 +72,15 @@ def parse_fields(spec: str) -> Fields:
     """Read five fields or a nickname such as @daily. Raises InvalidSchedule, which names the field."""
     parts = _parts(spec)
     days = _items(DAY, parts[2])
-    weekdays = _items(WEEKDAY, parts[4])
+    weekdays, nth = _of_week(parts[4])
     return Fields(
         minutes=_numbers(_items(MINUTE, parts[0])),
         hours=_numbers(_items(HOUR, parts[1])),
         days=_numbers(days),
         last_day=(0, LAST) in days,
         months=_numbers(_items(MONTH, parts[3])),
-        weekdays=frozenset(day % 7 for day in _numbers(weekdays)),
-        nth=frozenset((item[0] % 7, item[1]) for item in weekdays if isinstance(item, tuple)),
+        weekdays=weekdays,
+        nth=nth,
         either=not (parts[2].startswith("*") or parts[4].startswith("*")),
         wall_clock=not (parts[0].startswith("*") or parts[1].startswith("*")),
     )
@@ -111,6 +111,14 @@ def _parts(spec: str) -> list[str]:
     return parts
 
 
+@lru_cache(maxsize=4_096)
+def _of_week(text: str) -> tuple[frozenset[int], frozenset[tuple[int, int]]]:
+    items = _items(WEEKDAY, text)
+    nth = frozenset((item[0] % 7, item[1]) for item in items if isinstance(item, tuple))
+    return frozenset(day % 7 for day in _numbers(items)), nth
+
+
+@lru_cache(maxsize=4_096)
 def _numbers(items: frozenset[int | tuple[int, int]]) -> frozenset[int]:
     return frozenset(item for item in items if isinstance(item, int))
 

@@ -28,7 +28,7 @@ class Walls:
         self._previous = (_preceding(fields.hours, 24), _preceding(fields.minutes, 60))
         self._first = (min(fields.hours), min(fields.minutes))
         self._last = (max(fields.hours), max(fields.minutes))
-        if not any(self._days_of(first, length) for first in range(7) for length in self._lengths()):
+        if not self._ever():
             raise InvalidSchedule(
                 f"cron {spec!r} never fires: no month that it names has a day that it asks for."
             )
@@ -92,6 +92,15 @@ class Walls:
             and wall.minute in fields.minutes
             and bool(self._days_of(first, _length(wall.year, wall.month)) >> wall.day & 1)
         )
+
+    def _ever(self) -> bool:
+        # The same for all specs with the same days and months, of which there are few.
+        known = (-1, sum(1 << month for month in self._months))
+        if known not in self._bits:
+            self._bits[known] = any(
+                self._days_of(first, length) for first in range(7) for length in self._lengths()
+            )
+        return bool(self._bits[known])
 
     def _days_of(self, first: int, length: int) -> int:
         """The days of a month that begins on weekday `first` (0 is Monday) as bits, day 1 being bit 1."""

@@ -38,6 +38,7 @@ print(json.dumps({
 """
 SHIPPED = {
     "email_sync",
+    "maintenance_cache",
     "maintenance_database",
     "maintenance_locks",
     "maintenance_logs",
@@ -191,17 +192,26 @@ def test_a_policy_for_a_queue_that_no_actor_has_is_refused_with_the_nearest_name
 def test_a_mistake_in_an_actor_file_is_one_sentence_with_its_place(
     copied_house: Path, file: str, says: str
 ) -> None:
-    (copied_house / "actors" / "broken.py").write_text(file)
+    said = refused(copied_house, file, "control.cli", "queues", "list")
+    assert f"callboard: {says}" in said
 
-    for command in (["-m", "control.cli", "queues", "list"], ["-m", "dramatiq", "actors", "-p", "1"]):
-        ended = subprocess.run(
-            [sys.executable, *command],
-            cwd=copied_house,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert ended.returncode != 0
-        assert f"callboard: {says}" in ended.stderr
-        assert "Traceback" not in ended.stderr
+
+def test_a_worker_says_it_too(copied_house: Path) -> None:
+    said = refused(copied_house, "import nosuchmodule\n", "dramatiq", "actors", "-p", "1")
+    assert "callboard: actors/broken.py, line 1: No module named 'nosuchmodule'" in said
+
+
+def refused(house: Path, file: str, *command: str) -> str:
+    """What a program says on standard error that does not start because of this file of actors."""
+    (house / "actors" / "broken.py").write_text(file)
+    ended = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=house,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode != 0
+    assert "Traceback" not in ended.stderr
+    return ended.stderr

@@ -10,8 +10,14 @@ from sqlalchemy import func, select, text, update
 import actors.maintenance
 from actors.composition import App
 from actors.email import email_sync
-from actors.maintenance import maintenance_database, maintenance_locks, maintenance_logs
+from actors.maintenance import (
+    maintenance_cache,
+    maintenance_database,
+    maintenance_locks,
+    maintenance_logs,
+)
 from broker.actor import CallboardActor
+from broker.result_cache import prefix_of
 from broker.testing import FakeJobs
 from control.service.audit_reports import AuditReports
 from database.audit import AuditWriter
@@ -22,7 +28,7 @@ from database.models import JobExecution, ScheduleTick, SyncRun, WebhookDelivery
 from database.operator_actions import OperatorActions
 from database.schedule_history import KEPT_DAYS
 from jobs.errors import JobCancelled
-from jobs.model import FetchRequest, Job, WorkerInfo
+from jobs.model import CacheEntry, FetchRequest, Job, NewJob, Outcome, Verdict, WorkerInfo
 from jobs.states import JobState
 from tests.actors.conftest import SetUp, from_json
 from tests.database.events import an_event
@@ -203,6 +209,40 @@ def test_the_database_gets_figures_for_its_planner_and_gives_back_room(
     assert result(run(maintenance_database, jobs))["freed"] == 0
 
 
+def cached(house: App, name: str, tenant: str = "") -> None:
+    """A job of an actor whose result answers for later ones."""
+    key = f"{prefix_of(name, tenant)}1"
+    job = NewJob(f"{name}-{tenant}", "email-sync", name, b"{}")
+    house.store.enqueue([job])
+    (taken,) = house.store.fetch(FetchRequest("w", job.id, 1, {"email-sync": 1})).jobs
+    house.store.settle(
+        "w", [Verdict(taken.id, taken.token, Outcome.COMPLETED, cache=CacheEntry(key, b"1", 60_000))]
+    )
+    assert house.store.cached("email-sync", key) == b"1"
+
+
+def test_cached_results_are_forgotten_of_one_actor_or_of_all(house: App, jobs: FakeJobs) -> None:
+    for tenant in ("", "acme"):
+        cached(house, "email_sync", tenant)
+        cached(house, "email_send", tenant)
+
+    sent = maintenance_cache.send(actor="email_sync")
+    jobs.run_all()
+    assert result(jobs.store.get(sent.message_id)) == {"cleared": 2}  # type: ignore[arg-type]
+    assert house.store.cached("email-sync", f"{prefix_of('email_send', 'acme')}1") == b"1"
+    assert result(run(maintenance_cache, jobs)) == {"cleared": 2}
+    assert result(run(maintenance_cache, jobs)) == {"cleared": 0}
+
+
+def test_the_cache_of_an_actor_that_there_is_not_is_a_mistake(house: App, jobs: FakeJobs) -> None:
+    sent = maintenance_cache.send(actor="email_snyc")
+    jobs.run_all()
+    job = jobs.store.get(sent.message_id)
+    assert job is not None
+    assert job.state is not JobState.COMPLETED
+    assert b"There is no actor named" in (job.record or b"")
+
+
 def test_each_says_how_far_it_is(house: App, jobs: FakeJobs) -> None:
     job = run(maintenance_logs, jobs)
     assert from_json(job.progress)["percent"] == 100.0
@@ -210,7 +250,7 @@ def test_each_says_how_far_it_is(house: App, jobs: FakeJobs) -> None:
 
 
 def test_they_are_in_the_queues_of_the_catalogue_and_of_the_group_scheduled(house: App) -> None:
-    for actor in (maintenance_logs, maintenance_locks, maintenance_database):
+    for actor in (maintenance_logs, maintenance_locks, maintenance_database, maintenance_cache):
         assert actor.queue_name == actor.actor_name.replace("_", "-")
         assert house.settings.policy(actor.queue_name).group == "scheduled"
         assert actor.actor_name in {one.actor for one in house.settings.schedules.values()}

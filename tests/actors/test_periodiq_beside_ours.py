@@ -29,6 +29,7 @@ from database.schedules import Schedules, StoredSchedule
 from jobs.memory import MemoryStore
 from jobs.schedules import tick_id
 from jobs.states import JobState
+from jobs.times.intervals import Every
 from scheduling.firing import fire
 from settings import Settings
 from tests.actors.test_importing_actors import shipped
@@ -292,6 +293,11 @@ from periodiq import cron
 @actor(periodic=cron("* * * * *"))
 def beat() -> None:
     """Beat."""
+
+
+@actor(schedule={"every": "1s", "catch_up": "all"})
+def pulse() -> None:
+    """Under a minute; periodiq fires the latest tick when it starts, and at each new minute."""
 '''
 
 
@@ -302,39 +308,67 @@ def copied_house(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_real_command_adds_no_second_job_to_a_tick_that_is_there(
-    copied_house: Path, redis_url: str, namespace: str
-) -> None:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("CALLBOARD")} | {
+@pytest.fixture
+def environment(copied_house: Path, redis_url: str, namespace: str) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("CALLBOARD")} | {
         "REDIS_URL": redis_url,
         "CALLBOARD_REDIS__NAMESPACE": namespace,
         "CALLBOARD_HOME": str(copied_house / "home"),
         "PYTHONPATH": str(copied_house),
         **KEY_VARIABLE,
     }
+
+
+def between(first: datetime, last: datetime, seconds: int, name: str) -> set[str]:
+    """The ids of all ticks of a time."""
+    timing, found = Every(seconds), set[str]()
+    tick = timing.next_after(first)
+    while tick is not None and tick <= last:
+        found.add(tick_id(name, tick))
+        tick = timing.next_after(tick)
+    return found
+
+
+def test_the_real_command_beside_our_scheduler_doubles_nothing(
+    copied_house: Path, environment: dict[str, str], redis_url: str, namespace: str
+) -> None:
     store = Topology(lambda: RedisAddress(redis_url), namespace, {}).store()
 
-    def ticks() -> set[str]:
-        return {job.id for job in store.list_jobs("beat", JobState.WAITING)}
+    def ticks(queue: str) -> list[str]:
+        states = (JobState.WAITING, JobState.DELAYED)
+        return [job.id for state in states for job in store.list_jobs(queue, state, 500)]
 
-    def start() -> "subprocess.Popen[str]":
-        command = [sys.executable, "-c", "import periodiq; periodiq.entrypoint()", "actors"]
-        return subprocess.Popen(command, cwd=copied_house, env=environment, stderr=subprocess.PIPE, text=True)
+    def start(*command: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, *command], cwd=copied_house, env=environment, stderr=subprocess.PIPE, text=True
+        )
 
     began = datetime.now(UTC)
-    running = [start(), start()]
+    ours = start("-m", "scheduling")
+    running = [ours]
     try:
-        eventually(lambda: len(ticks()) > 0, timeout=30)
-        ended = datetime.now(UTC)
+        eventually(lambda: len(ticks("pulse")) > 1, timeout=30)
+        seen = len(ticks("pulse"))
+        stock = ("-c", "import periodiq; periodiq.entrypoint()", "actors")
+        running += [start(*stock), start(*stock)]
+        eventually(lambda: ticks("beat"), timeout=30)  # by periodiq: ours began after that minute did
+        eventually(lambda: len(ticks("pulse")) > seen + 4, timeout=30)
     finally:
         for process in running:
             process.terminate()
         said = [process.communicate(timeout=20)[1] for process in running]
-    found = ticks()
+    assert ours.returncode == 0
+    ended = datetime.now(UTC)
+    pulses, beats = ticks("pulse"), ticks("beat")
     store.close()
-    possible = {
-        tick_id("beat", (began + timedelta(minutes=number)).replace(second=0, microsecond=0))
-        for number in range(round((ended - began) / timedelta(minutes=1)) + 2)
-    }
-    assert found <= possible
-    assert any("* * * * *                actors.beat:beat@beat" in one for one in said), said
+
+    assert len(pulses) == len(set(pulses))
+    told = [datetime.fromisoformat(job.removeprefix("cron:pulse:")) for job in pulses]
+    first, last = min(told), max(told)
+    assert set(pulses) == between(first - timedelta(seconds=1), last, 1, "pulse")  # none is missing either
+    assert set(beats) <= between(began - timedelta(minutes=1), ended, 60, "beat")
+    listed = [line for one in said for line in one.splitlines() if "actors.beat:" in line]
+    assert any("* * * * *                actors.beat:beat@beat" in line for line in listed), said
+    assert any("pulse@pulse" in line for line in listed), said
+    by_stock = [line for one in said[1:] for line in one.splitlines() if "Scheduling Actor(pulse)" in line]
+    assert by_stock, said

@@ -2,13 +2,17 @@
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from actors import app
 from database.migrations import migrate
 from database.operator_actions import OperatorActions
+from jobs.schedules import tick_id
+from jobs.states import JobState
+from scheduling.book import Book
+from scheduling.firing import fire
 from tests.control.running import refused
 
 SYNC = ("user_id=u1", "account_id=a1")
@@ -210,3 +214,17 @@ def test_a_state_that_there_is_not_is_told_with_those_there_are(here, ready):
 
 def test_the_list_says_that_the_scheduler_has_not_read_a_declared_one(here, ready):
     assert "maintenance-logs: new: restart the scheduler" in here("schedules", "list").stdout
+
+
+def test_a_pause_takes_back_what_lies_ready_in_the_job_store(here, reached):
+    migrate(app.engine())
+    assert here("schedules", "add", "soon", "email_sync", *SYNC, "--every", "6s").returncode == 0
+    schedule, now = Book(app).entry("soon").schedule, datetime.now(UTC)
+    tick = schedule.plan.next_after(now + timedelta(seconds=4))
+    fire(app, schedule, tick, now)  # as a scheduler does a moment before
+    assert reached.get(tick_id("soon", tick)).state is JobState.DELAYED
+
+    assert here("schedules", "pause", "soon").returncode == 0
+
+    assert reached.get(tick_id("soon", tick)) is None
+    assert fire(app, schedule, tick, now).created  # its id is free again

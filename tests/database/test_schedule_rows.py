@@ -188,3 +188,43 @@ def test_old_and_surplus_history_goes_in_chunks(history: ScheduleHistory) -> Non
 def test_a_note_may_hold_what_a_database_refuses(history: ScheduleHistory) -> None:
     history.add([TickRow("a", "tick", NOON, NOON, "refused", None, NOON, 0, 1, "nul \0 and half \ud800")])
     assert "\0" not in history.of("a")[0].note
+
+
+def test_a_cursor_stays_where_somebody_has_changed_the_schedule_since(
+    rows: Schedules, history: ScheduleHistory, token: int
+) -> None:
+    rows.add(stored("a"))
+    rows.add(stored("b"))
+    seen = rows.changed_since(-1).number
+    rows.pause("a", "ada", NOON, back_to=NOON - HOUR)
+    rows.advance(token, {"a": NOON + HOUR, "b": NOON + HOUR}, [ticked("a", NOON + HOUR)], seen=seen)
+    assert [row.cursor for row in rows.all()] == [NOON - HOUR, NOON + HOUR]
+    assert [row.tick for row in history.of("a")] == [NOON + HOUR]
+    rows.advance(token, {"a": NOON + HOUR}, [], seen=seen + 1)
+    assert [row.cursor for row in rows.all()] == [NOON + HOUR, NOON + HOUR]
+
+
+def test_a_cursor_is_put_back_and_never_forward(rows: Schedules) -> None:
+    rows.add(stored("a"))
+    edited = rows.edit("a", {}, "ada", at=NOON, back_to=NOON + HOUR)
+    assert edited is not None
+    assert edited.cursor == NOON
+    edited = rows.edit("a", {}, "ada", at=NOON, back_to=NOON - HOUR)
+    assert edited is not None
+    assert edited.cursor == NOON - HOUR
+
+
+def test_what_was_taken_back_is_told_and_enqueued_is_still_the_last_word(
+    rows: Schedules, history: ScheduleHistory, token: int
+) -> None:
+    rows.add(stored("a"))
+    waits = ticked("a", NOON + HOUR, "waits")
+    rows.advance(token, {}, [ticked("a", NOON), waits, ticked("a", NOON + 2 * HOUR, "refused")])
+    history.taken_back("a", [NOON, NOON + HOUR, NOON + 2 * HOUR], "paused by ada")
+    assert [(row.outcome, row.note) for row in history.of("a")] == [
+        ("refused", ""),
+        ("waits", ""),
+        ("taken_back", "paused by ada"),
+    ]
+    rows.advance(token, {}, [ticked("a", NOON), ticked("a", NOON + HOUR, "refused")])
+    assert [row.outcome for row in history.of("a")] == ["refused", "refused", "enqueued"]

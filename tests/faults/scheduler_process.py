@@ -11,9 +11,11 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import scheduling.engine
+from pydantic import SecretStr
+
 import scheduling.keeper
 import scheduling.process
+import scheduling.rounds
 from database.scheduler_lease import SchedulerLease
 from database.schedules import Schedules
 from jobs.errors import CallboardError
@@ -77,17 +79,17 @@ def always(args: tuple[Any, ...], result: Any) -> bool:
 def wedged() -> None:
     """Firing never comes back, and that is noticed soon."""
     scheduling.process.WEDGED_S = 3.0
-    vars(scheduling.engine)["fire_many"] = lambda *args: threading.Event().wait()
+    vars(scheduling.rounds)["fire_many"] = lambda *args: threading.Event().wait()
 
 
 def broken() -> None:
     """Firing raises what nobody has thought of."""
-    vars(scheduling.engine)["fire_many"] = lambda *args: [][0]
+    vars(scheduling.rounds)["fire_many"] = lambda *args: [][0]
 
 
 STEPS: dict[str, Callable[[], None]] = {
-    "the ticks are read": lambda: around(scheduling.engine, "fire_many", before=True, counts=some_ticks),
-    "the jobs are enqueued": lambda: around(scheduling.engine, "fire_many", before=False, counts=some_ticks),
+    "the ticks are read": lambda: around(scheduling.rounds, "fire_many", before=True, counts=some_ticks),
+    "the jobs are enqueued": lambda: around(scheduling.rounds, "fire_many", before=False, counts=some_ticks),
     "the cursors are stored": lambda: around(Schedules, "advance", before=False, counts=always),
     "the lease is taken": lambda: around(
         SchedulerLease, "take", before=False, counts=lambda _, got: bool(got)
@@ -99,6 +101,9 @@ STEPS: dict[str, Callable[[], None]] = {
 
 if __name__ == "__main__":
     app.settings = app.settings.model_copy(update={"schedules": {}})  # none of those that come with it
+    if told.get("database"):
+        database = app.settings.database.model_copy(update={"url": SecretStr(told["database"])})
+        app.settings = app.settings.model_copy(update={"database": database})
     for seconds, actor in enumerate((quick, slow), start=1):
         name = actor.actor_name
         actor.options["schedule"] = Schedule(

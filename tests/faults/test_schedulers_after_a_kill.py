@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine
 
+from database.engine import make_engine
 from database.schedule_history import ScheduleHistory
 from database.scheduler_lease import SchedulerLease
 from database.schedules import Schedules
@@ -16,8 +17,12 @@ from jobs.schedules import tick_id
 from jobs.states import JobState
 from jobs.times.intervals import Every
 from tests.faults.fleet import Fleet
+from tests.postgres import postgres_database, postgres_server, postgres_url
 from tests.proxy import Mode, TcpProxy
+from tests.tables import give_tables
 from tests.waiting import eventually
+
+__all__ = ["postgres_database", "postgres_server", "postgres_url"]
 
 pytestmark = pytest.mark.faults
 
@@ -31,7 +36,8 @@ Process = subprocess.Popen[bytes]
 class Schedulers:
     """Processes, and what they have done so far."""
 
-    def __init__(self, fleet: Fleet, engine: Engine) -> None:
+    def __init__(self, fleet: Fleet, engine: Engine, database: str = "") -> None:
+        self._database = database
         self.fleet = fleet
         self.lease = SchedulerLease(engine)
         self.rows = Schedules(engine)
@@ -43,6 +49,7 @@ class Schedulers:
     ) -> Process:
         """Start one. In the given round it dies at the step `trap`, or stands still there."""
         told = self.fleet.options() | {"trap": trap, "round": round, "freeze": freeze}
+        told["database"] = self._database
         process = self.fleet.run("tests.faults.scheduler_process", via=via, **told)
         self._processes.append(process)
         return process
@@ -106,7 +113,7 @@ def schedulers(fleet: Fleet, engine: Engine) -> Iterator[Schedulers]:
     schedulers.end()
 
 
-@pytest.mark.parametrize("step", ["the ticks are read", "the jobs are enqueued", "the cursors are stored"])
+@pytest.mark.parametrize("step", ["the ticks are read", "the cursors are stored"])
 def test_a_leader_is_killed_when(schedulers: Schedulers, step: str) -> None:
     victim = schedulers.start(step)
     schedulers.stand_by()
@@ -118,6 +125,24 @@ def test_a_leader_is_killed_when(schedulers: Schedulers, step: str) -> None:
     assert time.monotonic() - died < TAKEN_OVER_S
     schedulers.fires_after(schedulers.fired_until())
     schedulers.check()
+
+
+@pytest.mark.postgres
+def test_a_leader_is_killed_when_the_jobs_are_enqueued_and_its_cursors_are_on_postgresql(
+    fleet: Fleet, postgres_database: str
+) -> None:
+    engine = give_tables(make_engine(postgres_database))
+    schedulers = Schedulers(fleet, engine, postgres_database)
+    try:
+        victim = schedulers.start("the jobs are enqueued")
+        schedulers.stand_by()
+        eventually(lambda: victim.poll() is not None, timeout=20.0)
+        assert victim.returncode == -signal.SIGKILL
+        schedulers.fires_after(schedulers.fired_until())
+        schedulers.check()
+    finally:
+        schedulers.end()
+        engine.dispose()
 
 
 def test_a_leader_is_killed_as_it_takes_and_as_it_gives_up_the_lease(schedulers: Schedulers) -> None:

@@ -9,10 +9,10 @@ from actors.composition import App
 from database.schedule_history import ScheduleHistory
 from database.schedules import Schedules
 from scheduling.book import Book
-from tests.fundamentals.stage import empty_database, home
+from tests.fundamentals.stage import home
 from tests.scheduling.stage import Clock, LockedFile, Scheduler, Store, make_app
 
-__all__ = ["empty_database", "home"]
+__all__ = ["home"]
 
 
 @pytest.fixture

@@ -105,6 +105,7 @@ class Scheduler:
 
     def __init__(self, app: App, clock: Clock, name: str = "a") -> None:
         self.lease = SchedulerLease(app.engine(), clock=clock)
+        self._clock = clock
         self.leader = Leader(self.lease, name, clock=clock.steady, wall=clock)
         self.engine = Engine(app, self.leader.sure, self.leader.lost, clock, clock.steady)
         self.changes = 0
@@ -113,7 +114,10 @@ class Scheduler:
         self.changes = self.leader.look().changes
 
     def step(self) -> datetime | None:
-        return self.engine.step(self.leader.token, self.changes)
+        due = self.engine.step(self.leader.token, self.changes)
+        while due is not None and due <= self._clock():  # it has more to do than one step may take
+            due = self.engine.step(self.leader.token, self.changes)
+        return due
 
     def turn(self) -> datetime | None:
         """What a process does each second."""

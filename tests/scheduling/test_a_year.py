@@ -2,11 +2,12 @@
 
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 from sqlalchemy import event
 
 from actors.composition import App
@@ -18,6 +19,7 @@ from jobs.schedules import CatchUp, Schedule, tick_id
 from jobs.times.cron import Cron
 from jobs.times.intervals import Every, Once
 from jobs.times.plan import Plan
+from scheduling import rounds
 from scheduling.book import Book
 from tests.scheduling.stage import QUEUE, START, Clock, Scheduler, Store, make_app
 
@@ -93,7 +95,10 @@ class FatefulStore(Store):
 class Life:
     """Schedulers one after the other, until the year is over."""
 
-    def __init__(self, app: App, clock: Clock, store: FatefulStore, fate: Fate) -> None:
+    def __init__(
+        self, app: App, clock: Clock, store: FatefulStore, fate: Fate, few: Callable[[int], None]
+    ) -> None:
+        self._few = few
         self._app = app
         self._clock = clock
         self._store = store
@@ -142,6 +147,7 @@ class Life:
         self._new().turn()
 
     def _new(self) -> Scheduler:
+        self._few(self._fate.dice.choice((0, rounds.FEW or 200)))  # what is late then waits for what is not
         return Scheduler(self._app, self._clock, next(self._names))
 
 
@@ -155,7 +161,7 @@ def expected() -> set[str]:
     return {tick_id(name, tick) for name, ticks in found.items() for tick in ticks}
 
 
-def test_every_tick_of_a_year_has_exactly_one_job(home: Path) -> None:
+def test_every_tick_of_a_year_has_exactly_one_job(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock, fate = Clock(), Fate(SEED)
     store = FatefulStore(clock, fate)
     with make_app(home, store) as app:
@@ -163,7 +169,7 @@ def test_every_tick_of_a_year_has_exactly_one_job(home: Path) -> None:
         for name, plan in PLANS.items():
             catching_up = {"catch_up": CatchUp.ALL, "catch_up_window_s": 6 * 86_400, "catch_up_max": 10_000}
             Book(app, clock).add(Schedule(name, "report", plan, **cast(Any, catching_up)), "ada")
-        Life(app, clock, store, fate).run()
+        Life(app, clock, store, fate, lambda few: monkeypatch.setattr(rounds, "FEW", few)).run()
 
         made = [job for job in store.created if _tick_of(job) <= END]
         assert len(made) == len(set(made)), "a tick has two jobs"

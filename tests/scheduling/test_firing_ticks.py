@@ -168,6 +168,24 @@ def test_overlap_queue_keeps_one_waiting_and_that_is_the_newest(
     assert "took its place" in history.of("nightly")[1].note
 
 
+def test_jobs_that_made_way_before_a_kill_do_not_stand_as_enqueued(
+    app: App, book: Book, clock: Clock, store: Store, history: ScheduleHistory
+) -> None:
+    one = schedule(overlap=Overlap.QUEUE, catch_up=CatchUp.ALL)
+    book.add(one, "ada")
+    fire(app, one, START + MINUTE, clock.pass_(minutes=1))
+    store.begin()
+    for n in (2, 3, 4):
+        fire(app, one, START + n * MINUTE, clock.pass_(minutes=1))
+    Scheduler(app, clock).turn()  # the one that fired them was killed before it wrote that down
+    assert [(row.outcome, row.note) for row in history.of("nightly")] == [
+        ("enqueued", "its job was there already"),  # it waits
+        ("skipped_overlap", "its job made way for a newer one"),
+        ("skipped_overlap", "its job made way for a newer one"),
+        ("enqueued", "its job was there already"),  # it runs
+    ]
+
+
 def test_with_overlap_nothing_is_handed_over_early(
     book: Book, scheduler: Scheduler, clock: Clock, store: Store
 ) -> None:

@@ -169,20 +169,61 @@ def test_a_schedule_whose_actor_went_is_flagged_refused_and_heals(
     assert row.flawed_at == START
     assert book.entry("nightly").state == "flawed"
     assert [(tick.outcome, tick.tick) for tick in history.of("nightly")] == [
-        ("refused", START + 2 * MINUTE),
-        ("refused", START + MINUTE),
+        ("waits", START + 2 * MINUTE),
+        ("waits", START + MINUTE),
     ]
     errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert len(errors) == 2  # that it cannot run, and of its ticks one a minute by the log's own clock
     assert errors[0].startswith("Schedule nightly cannot run: There is no actor named 'report'")
-    assert errors[1].startswith("A tick of schedule nightly is refused")
+    assert errors[1].startswith("A tick of schedule nightly waits: There is no actor")
+
+    clock.pass_(hours=1)
+    scheduler.turn()
+    waits = {tick.tick for tick in history.of("nightly", 1_000) if tick.outcome == "waits"}
+    refused = {tick.tick for tick in history.of("nightly", 1_000) if tick.outcome == "refused"}
+    assert refused == {START + MINUTE}  # more than an hour ago
+    assert waits == {START + n * MINUTE for n in range(2, 63)}
 
     app.broker.actors["report"] = report
     clock.pass_(minutes=1)
     lead(app, clock, "b")
     row = rows.get("nightly")
     assert row is not None
-    assert (row.flaw, row.flawed_at, len(store.sent)) == (None, None, 1)
+    assert (row.flaw, row.flawed_at, len(store.sent)) == (None, None, 62)
+    assert {tick.outcome for tick in history.of("nightly", 1_000)} == {"refused", "enqueued"}
+
+
+def test_a_tick_waits_for_the_release_that_knows_its_actor(
+    app: App, clock: Clock, store: Store, book: Book, history: ScheduleHistory
+) -> None:
+    book.add(schedule("last", "0 * * * *"), "ada")
+    book.add(schedule("skip", "*/5 * * * *", catch_up=CatchUp.SKIP), "ada")
+    report = app.broker.actors.pop("report")
+    old = lead(app, clock, "old release")
+    for _ in range(5):
+        clock.pass_(minutes=13)
+        old.turn()
+    assert store.sent == []
+    app.broker.actors["report"] = report
+    lead(app, clock, "new release")
+    assert store.sent == [tick_id("skip", START + 65 * MINUTE), tick_id("last", START + 60 * MINUTE)]
+    assert [row.outcome for row in history.of("last")] == ["enqueued"]
+
+
+def test_one_that_was_due_hours_ago_waits_as_long(
+    app: App, clock: Clock, store: Store, book: Book, history: ScheduleHistory
+) -> None:
+    book.add(schedule(timing="30 12 * * *"), "ada")
+    report = app.broker.actors.pop("report")
+    clock.pass_(hours=3)
+    old = lead(app, clock, "old release")
+    clock.pass_(minutes=59)
+    old.turn()
+    assert [row.outcome for row in history.of("nightly")] == ["waits"]
+    app.broker.actors["report"] = report
+    lead(app, clock, "new release")
+    assert [row.outcome for row in history.of("nightly")] == ["enqueued"]
+    assert store.sent == [tick_id("nightly", START + 30 * MINUTE)]
 
 
 def test_a_schedule_that_does_not_fit_any_more_heals_by_an_edit(
@@ -217,6 +258,28 @@ def test_the_one_made_at_runtime_counts_when_code_declares_its_name(
     clock.pass_(minutes=30)
     scheduler.turn()
     assert store.sent == [tick_id("coded", START + 30 * MINUTE)]
+
+
+def test_a_declared_one_whose_row_vanishes_is_put_back_and_begins_then(
+    app: App,
+    clock: Clock,
+    store: Store,
+    book: Book,
+    rows: Schedules,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    declare(app, coded())
+    scheduler = lead(app, clock, "a")
+    clock.pass_(seconds=30)
+    rows.remove("coded")
+    scheduler.turn()
+    row = rows.get("coded")
+    assert row is not None
+    assert row.cursor == clock()
+    assert "The row of schedule coded is gone, but code declares it: it is put back" in caplog.text
+    clock.pass_(seconds=30)
+    scheduler.turn()
+    assert store.sent == [tick_id("coded", START + MINUTE)]
 
 
 def test_settings_win_over_code(app: App, book: Book, clock: Clock) -> None:

@@ -97,3 +97,16 @@ def test_steps_after_a_removal_read_the_names_once(
     seen = rows.changed_since(before)
     assert (seen.rows, seen.names, seen.number) == ([], {"nightly"}, before + 1)
     assert seen.number == scheduler.lease.standing().changes
+
+
+def test_a_leader_pulls_back_a_cursor_that_is_to_come_once_somebody_changes_the_schedule(
+    book: Book, rows: Schedules, scheduler: Scheduler, clock: Clock, store: Store
+) -> None:
+    book.add(schedule(), "ada")
+    scheduler.turn()
+    rows.edit("nightly", {"cursor": START + DAY}, "a host with a fast clock", at=START)
+    scheduler.turn()
+    assert cursor_of(rows) == START
+    clock.pass_(minutes=1)
+    scheduler.turn()
+    assert store.created == [tick_id("nightly", START + timedelta(minutes=1))]
