@@ -38,7 +38,7 @@ def list_schedules(
     elif views:
         print_table(("schedule", "when", "state", "next (UTC)", "last", "job", "from"), map(_row, views))
         for view in views:
-            if view.reason and view.state != "paused":
+            if view.reason and view.state not in ("paused", "off"):  # `show` says it
                 typer.echo(f"{view.name}: {view.reason}")
     else:
         typer.echo("no schedule fits" if state or actor or source else "there is no schedule")

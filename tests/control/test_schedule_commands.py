@@ -58,8 +58,15 @@ def test_what_is_wrong_is_one_sentence_and_nothing_is_kept(here, ready):
     assert "2026-12-01T08:00" in refusal("email_sync", *SYNC, "--at", "tomorrow")
     assert "22:00-06:00" in refusal("email_sync", *SYNC, *NINE, "--exclude-window", "night")
     assert "no zone" in refusal("email_sync", *SYNC, "--at", "2026-12-01T08:00", "--timezone", "Mars/Base")
-    assert "there is no schedule" in here("schedules", "list", "--source", "runtime").stdout or True
+    assert here("schedules", "list", "--source", "runtime").stdout == "no schedule fits\n"
     assert "mail" in refused(here("schedules", "show", "mail"))
+
+
+def test_the_list_tells_why_one_cannot_run_but_not_of_those_that_are_off(here, ready):
+    reason = "scheduled-reports: There is no actor named"
+
+    assert reason not in here("schedules", "list").stdout
+    assert "There is no actor named" in here("schedules", "show", "scheduled-reports").stdout
 
 
 def test_a_one_off_is_by_the_clock_of_its_zone(here, ready):
