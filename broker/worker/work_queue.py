@@ -5,7 +5,9 @@ one that has just ended is taken by the thread that ran it: no lock, and nobody 
 """
 
 import threading
-from queue import SimpleQueue
+from collections import deque
+from contextlib import suppress
+from queue import Empty
 
 from dramatiq.broker import MessageProxy
 
@@ -23,7 +25,8 @@ class WorkQueue:
     """What Dramatiq's Worker and its threads ask of a queue."""
 
     def __init__(self) -> None:
-        self._items: SimpleQueue[Item] = SimpleQueue()
+        self._items: deque[Item] = deque()
+        self._idle: deque[threading.Lock] = deque()  # each is let go for a thread that waits
         self._own: dict[int, Item | None] = {}  # what each worker thread takes next, by its number
         self._lock = threading.Lock()
         self._all_done = threading.Condition(self._lock)
@@ -38,14 +41,44 @@ class WorkQueue:
         if self._own.get(thread, item) is None:
             self._own[thread] = item
         else:
-            self._items.put(item)
+            self._items.append(item)
+            self._wake_one()
 
     def get(self, timeout: float | None = None) -> Item:
         """The next job; raises queue.Empty. Whoever waits here is a worker thread from then on."""
         thread = threading.get_ident()
         item = self._own.get(thread)
         self._own[thread] = None
-        return self._items.get(timeout=timeout) if item is None else item
+        return self._wait(timeout) if item is None else item
+
+    def _wait(self, timeout: float | None) -> Item:
+        # Not SimpleQueue's own: its `get` outlasts its time-out, even for ever, where another thread took the
+        # item that it was woken for.
+        with suppress(IndexError):
+            return self._items.popleft()
+        called = threading.Lock()
+        called.acquire()
+        self._idle.append(called)
+        try:
+            if not self._items:  # who put one before the line above called nobody
+                called.acquire(timeout=-1 if timeout is None else timeout)
+        finally:
+            self._leave(called)
+        try:
+            return self._items.popleft()
+        except IndexError:
+            raise Empty from None
+
+    def _leave(self, called: threading.Lock) -> None:
+        try:
+            self._idle.remove(called)
+        except ValueError:  # it was called, perhaps for one that another thread has taken since
+            if len(self._items) > 1:
+                self._wake_one()
+
+    def _wake_one(self) -> None:
+        with suppress(IndexError):  # all are at work, and look before they wait
+            self._idle.popleft().release()
 
     def get_nowait(self) -> Item:
         """What is left when the worker threads have ended, also what one of them was to take next; raises
@@ -53,7 +86,10 @@ class WorkQueue:
         for thread in list(self._own):
             if (item := self._own.pop(thread)) is not None:
                 return item
-        return self._items.get_nowait()
+        try:
+            return self._items.popleft()
+        except IndexError:
+            raise Empty from None
 
     def task_done(self) -> None:
         """One job has ended."""

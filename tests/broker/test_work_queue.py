@@ -1,6 +1,8 @@
 """What worker threads take their jobs from loses none, whoever puts it in and whenever the threads end."""
 
+import contextlib
 import threading
+import time
 from queue import Empty
 from typing import cast
 
@@ -9,6 +11,7 @@ from dramatiq.broker import MessageProxy
 from dramatiq.common import iter_queue
 
 from broker.worker.work_queue import Item, WorkQueue
+from tests.waiting import eventually
 
 
 def an_item() -> Item:
@@ -64,3 +67,30 @@ def test_whoever_waits_for_the_end_waits_for_every_job() -> None:
     queue.task_done()
     waiter.join(timeout=5)
     assert not waiter.is_alive()
+
+
+def test_nobody_waits_past_its_time_out_while_others_take_what_comes() -> None:
+    queue, over = WorkQueue(), threading.Event()
+    taken: list[Item] = []
+    longest = [0.0]
+
+    def work() -> None:
+        while not over.is_set():
+            began = time.monotonic()
+            with contextlib.suppress(Empty):
+                taken.append(queue.get(timeout=0.001))
+            longest.append(time.monotonic() - began)
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    given = [an_item() for _ in range(30_000)]
+    for item in given:
+        queue.put(item)
+    eventually(lambda: len(taken) == len(given))
+    over.set()
+    for thread in threads:
+        thread.join(5)
+    assert not any(thread.is_alive() for thread in threads), "one waits for ever"
+    assert max(longest) < 5
+    assert {id(item) for item in taken} == {id(item) for item in given}
