@@ -1,7 +1,8 @@
-"""How `make test` parts the tests between its two processes: file by file, and some files together.
+"""How `make test` parts the tests between its three processes: file by file, and some files together.
 
 One process runs all that measures time or loads the machine, one file after the other, so that no two of
-these tests harm each other. The other one has the rest of the processor's time for everything else.
+these tests harm each other. One runs the faults, which mostly wait. The third one runs everything else, in
+which the other two join when they have done.
 """
 
 from xdist.scheduler import LoadFileScheduling
@@ -16,14 +17,16 @@ TOGETHER = {
         "tests/control/test_supervisor.py",
         "tests/control/test_up.py",
         "tests/demo/",
-        "tests/faults/",
         "tests/middleware/test_cancellation.py",
         "tests/middleware/test_limits_on_workers.py",
         "tests/middleware/test_progress_writes.py",
-        "tests/middleware/test_stuck_jobs.py",
-        "tests/middleware/test_steps_after_a_kill.py",
         "tests/topologies/test_partitions.py",
         "tests/topologies/test_sentinel.py",
+    ),
+    "faults": (
+        "tests/faults/",
+        "tests/middleware/test_stuck_jobs.py",
+        "tests/middleware/test_steps_after_a_kill.py",
     ),
     "one PostgreSQL": ("tests/database/",),
 }

@@ -16,10 +16,10 @@ from broker.testing import FakeJobs, fake
 from control.demo.peers.mail import write_maildir
 from control.demo.peers.webhook_receiver import Receiver
 from settings import Settings
-from tests.fundamentals.stage import empty_database, home
+from tests.fundamentals.stage import home
 from tests.integrations.peers import MailServer, mail_server
 
-__all__ = ["empty_database", "home"]
+__all__ = ["home"]
 
 SECRET = "whsec_" + "c2VjcmV0IG9mIHRoZSB0ZXN0cw=="
 

@@ -23,10 +23,10 @@ def done(proxy: JobProxy, outcome: Outcome = Outcome.COMPLETED) -> Verdict:
 
 
 def run_many(held: Holdings, seconds: float, count: int = 100) -> None:
-    """Let so many jobs run that each took `seconds`."""
+    """Let so many jobs run, one after the other, that each took `seconds`."""
     for number in range(count):
-        (proxy,) = held.receive(proxies(f"past-{number}"), 0.0)
-        held.finish(proxy, done(proxy), seconds)
+        (proxy,) = held.receive(proxies(f"past-{number}"), number * seconds)
+        held.finish(proxy, done(proxy), (number + 1) * seconds)
     held.take_verdicts(count)
     held.sent()
 

@@ -109,7 +109,7 @@ def test_a_settled_job_that_cannot_be_read_can_be_cleaned(store: RedisStore, cli
 
 
 def let_go_by_reclaim(store: RedisStore) -> None:
-    assert eventually(lambda: store.reclaim(max_lost=3) == 1, timeout=2)
+    assert eventually(lambda: store.reclaim(max_lost=3) == 1)
 
 
 def let_go_by_leave(store: RedisStore) -> None:
@@ -157,7 +157,7 @@ def test_a_job_held_by_itself_that_cannot_be_read_becomes_a_dead_letter_when_its
         "w", [Verdict(job_id, 1, Outcome.HELD, delay_ms=1, reason="busy") for job_id in ("bad", "neighbour")]
     )
     client.hset(store.keys.of("meta"), "bad", b"garbage")
-    assert eventually(lambda: take(store) == ["neighbour"], timeout=2)
+    assert eventually(lambda: take(store) == ["neighbour"])
     assert failed(store) == ["bad"]
     stats = store.lanes(QUEUE, [LANE])[0]
     assert (stats.waiting, stats.resting, stats.failed) == (0, 0, 1)
@@ -176,7 +176,7 @@ def test_a_delayed_job_that_cannot_be_read_is_not_counted_any_more(
         take(store)
         return failed(store) == ["alone", "bad"]
 
-    assert eventually(both_are_set_aside, timeout=2)
+    assert eventually(both_are_set_aside)
     assert [lane.delayed for lane in store.lanes(QUEUE, [LANE, "zeta"])] == [1, 0]
     census_with(client, store.keys, None)
 

@@ -127,7 +127,7 @@ def test_what_was_given_to_others_during_an_outage_is_not_started(
     monkeypatch.setattr("broker.worker.holdings.PATIENCE_S", 60.0)
     hands = with_chores(flaky, threads=1)
     for _ in range(100):
-        hands.holdings._pace.observe(0.0)
+        hands.holdings._pace.observe(0.0, ended=0.0)
     flaky.enqueue([a_job("one"), a_job("two")])
     with at_work(hands):
         eventually(lambda: hands.ids == ["one"])
@@ -286,4 +286,4 @@ def test_a_wake_up_during_a_fetch_leads_to_another_fetch(
 
     monkeypatch.setattr(flaky, "_over_the_wire", reply_on_its_way)
     with at_work(hands):
-        eventually(lambda: hands.ids == ["meanwhile"], timeout=2.0)
+        eventually(lambda: hands.ids == ["meanwhile"])

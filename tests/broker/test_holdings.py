@@ -64,7 +64,7 @@ def test_what_is_held_ahead_starts_when_a_thread_is_free_of_a_queue_that_may() -
 def test_nothing_is_held_ahead_until_jobs_are_seen_to_be_short() -> None:
     held = holdings(threads=2)
     assert asked(held) == (2, {"q": 100})
-    run_many(held, SHORT_S / 10)
+    run_many(held, SHORT_S / 100)
     assert asked(held) == (2 + MOST_AHEAD, {"q": 100 + MOST_AHEAD})
     run_many(held, SHORT_S * 10, count=3)
     assert asked(held) == (2, {"q": 100})
@@ -72,7 +72,7 @@ def test_nothing_is_held_ahead_until_jobs_are_seen_to_be_short() -> None:
 
 def test_of_a_queue_with_a_cap_over_all_workers_nothing_is_ever_held_ahead() -> None:
     held = holdings(threads=2, q=QueueRules(concurrency=100), capped=QueueRules(2, global_concurrency=2))
-    run_many(held, SHORT_S / 10)
+    run_many(held, SHORT_S / 100)
     request = held.request("w", "token", 1_000)
     assert request is not None
     assert request.queues == {"q": 100 + MOST_AHEAD, "capped": 2}
@@ -80,7 +80,7 @@ def test_of_a_queue_with_a_cap_over_all_workers_nothing_is_ever_held_ahead() -> 
 
 def test_a_job_that_waited_its_turn_among_many_short_ones_is_no_long_one() -> None:
     held = holdings(threads=2)
-    run_many(held, SHORT_S / 10)
+    run_many(held, SHORT_S / 100)
     (slow,) = held.receive(proxies("slow"), 100.0)
     for number in range(40):
         (quick,) = held.receive(proxies(f"quick {number}"), 100.0)
@@ -90,23 +90,51 @@ def test_a_job_that_waited_its_turn_among_many_short_ones_is_no_long_one() -> No
         (quick,) = held.receive(proxies("quick"), 100.0)
         held.finish(quick, done(quick), 100.0)
         assert asked(held) == (2 + MOST_AHEAD, {"q": 100 + MOST_AHEAD})
-    assert Pace().ahead() == 0
 
 
-@pytest.mark.parametrize(("seconds", "ahead"), [(SHORT_S / 2, MOST_AHEAD), (SHORT_S * 2, 0)])
-def test_the_pace_follows_how_long_jobs_take(seconds: float, ahead: int) -> None:
-    pace = Pace()
+@pytest.mark.parametrize(
+    ("seconds", "at_once", "ahead"),
+    [
+        (SHORT_S / 10, 8, MOST_AHEAD),
+        (SHORT_S / 2, 8, 192),
+        (SHORT_S * 0.99, 8, 96),
+        (SHORT_S / 2, 1, 24),
+        (SHORT_S * 2, 8, 0),
+    ],
+)
+def test_no_more_is_held_ahead_than_a_process_is_through_with_in_24_ms(
+    seconds: float, at_once: int, ahead: int
+) -> None:
+    pace = Pace(8)
     assert pace.ahead() == 0
-    for _ in range(100):
-        pace.observe(seconds)
+    for number in range(200):
+        pace.observe(seconds, at_once, ended=number)
     assert pace.ahead() == ahead
     pace.too_far()
     assert pace.ahead() == 0
 
 
+def test_jobs_that_one_pause_of_the_process_held_up_count_as_one_long_job() -> None:
+    pace = Pace(8)
+    for number in range(200):
+        pace.observe(SHORT_S / 100, ended=number)
+    for number in range(8):
+        pace.observe(SHORT_S * 3, ended=300 + number * SHORT_S / 10)
+    assert pace.ahead() == MOST_AHEAD
+
+
+def test_long_jobs_that_end_one_after_the_other_count_each() -> None:
+    pace = Pace(8)
+    for number in range(200):
+        pace.observe(SHORT_S / 100, ended=number)
+    for number in range(3):
+        pace.observe(SHORT_S * 3, ended=300 + number * SHORT_S * 1.1)
+    assert pace.ahead() == 0
+
+
 def test_threads_and_what_would_be_held_ahead_are_asked_for_apart() -> None:
     held = holdings(threads=4)
-    run_many(held, SHORT_S / 10)
+    run_many(held, SHORT_S / 100)
     held.receive(proxies("one"), 0.0)
     request = held.request("w", "token", 1_000)
     assert request is not None
@@ -115,7 +143,7 @@ def test_threads_and_what_would_be_held_ahead_are_asked_for_apart() -> None:
 
 def test_short_jobs_are_asked_for_while_every_thread_works() -> None:
     held = holdings(threads=2)
-    run_many(held, SHORT_S / 10)
+    run_many(held, SHORT_S / 100)
     held.receive(proxies("one", "two"), 0.0)
     request = held.request("w", "token", 1_000)
     assert request is not None
@@ -136,7 +164,7 @@ def test_short_jobs_are_asked_for_while_every_thread_works() -> None:
 )
 def test_of_a_queue_with_any_limit_over_all_workers_nothing_is_held_ahead(limit: dict[str, Any]) -> None:
     held = holdings(threads=2, q=QueueRules(concurrency=7), limited=QueueRules(7, **limit))
-    run_many(held, SHORT_S / 10)
+    run_many(held, SHORT_S / 100)
     request = held.request("w", "token", 1_000)
     assert request is not None
     assert request.queues == {"q": 7 + MOST_AHEAD, "limited": 7}

@@ -191,4 +191,4 @@ def test_after_it_the_others_are_fetched_without_being_told(
     with at_work(hands):
         eventually(lambda: hands.ids == ["suspect"])
         hands.finish()
-        eventually(lambda: hands.ids == ["suspect", "other"], timeout=3.0)
+        eventually(lambda: hands.ids == ["suspect", "other"])

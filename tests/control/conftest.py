@@ -15,12 +15,12 @@ from control.api.keys import KeyFile
 from control.api.serve import listen
 from control.cli import main
 from database.adjustments import Adjustments
-from database.migrations import migrate
 from jobs.memory import MemoryStore
 from jobs.store import JobStore
 from tests.control.board import small_app
 from tests.control.serving import serving
 from tests.sealed import KEY_VARIABLE
+from tests.tables import give_tables
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def app(store: JobStore, tmp_path: Path) -> App:
 @pytest.fixture
 def ruled(app: App) -> Iterator[App]:
     """The same with a database for the rules that are changed."""
-    migrate(app.engine())
+    give_tables(app.engine())
     yield app
     app.engine().dispose()
 
@@ -52,7 +52,7 @@ def bare() -> Iterator[httpx2.Client]:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[App, httpx2.Client]]:
     """The API under a real uvicorn on loopback, and a client that has its key."""
     app = small_app(MemoryStore(), tmp_path_factory.mktemp("home"))
-    migrate(app.engine())
+    give_tables(app.engine())
     key = KeyFile(app.settings.home).ensure()
     headers = {"Authorization": f"Bearer {key}"}
     with (

@@ -11,11 +11,11 @@ from actors.composition import App
 from actors.declare import actor
 from broker.testing import FakeJobs, fake
 from control.service.requests import DeadLetterFilter
-from database.migrations import migrate
 from jobs.errors import PermanentError
 from jobs.states import JobState
 from tests.fundamentals.stage import make_app
 from tests.sealed import KEYS
+from tests.tables import give_tables
 
 
 class Bank:
@@ -84,7 +84,7 @@ class Board:
 @contextmanager
 def a_board(monkeypatch: pytest.MonkeyPatch, home: Path, **settings: Any) -> Iterator[Board]:
     app = make_app(monkeypatch, home=home, **{"keys": KEYS, **settings})
-    migrate(app.engine())
+    give_tables(app.engine())
     bank = Bank()
 
     @actor(attempts=1)

@@ -16,13 +16,13 @@ from control.service.errors import NotAllowed
 from control.service.requests import AuditRange
 from database.audit import AuditWriter
 from database.engine import write_session
-from database.migrations import migrate
 from jobs.events import AttemptDetail
 from jobs.model import NewJob
 from tests.control.asking import error_of
 from tests.control.board import small_app, work
 from tests.control.running import callboard
 from tests.database.events import a_failure, an_event
+from tests.tables import give_tables
 
 KEY = "random text of thirty-two letters"
 EVER = AuditRange(since=datetime(2020, 1, 1, tzinfo=UTC))
@@ -112,7 +112,7 @@ def test_a_clean_up_says_when_there_is_more(filled):
 
 def test_with_a_key_in_the_settings_the_chain_is_signed(store, tmp_path):
     app = small_app(store, tmp_path, audit={"key": KEY})
-    migrate(app.engine())
+    give_tables(app.engine())
     fill(app)
     assert [one.keyed for one in AuditReports(app, "ada").verify()] == [True, True]
     with write_session(app.engine()) as session:
@@ -171,7 +171,7 @@ def command(here, memory):
     """`callboard audit …` over rows of this test."""
     from actors import app as platform
 
-    migrate(platform.engine())
+    give_tables(platform.engine())
     fill(platform)
     return lambda *words: here("audit", *words)
 

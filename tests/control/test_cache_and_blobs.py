@@ -4,10 +4,10 @@ import pytest
 
 from actors import app
 from control.service.outcomes import BlobActions, CacheActions, CacheRequest
-from database.migrations import migrate
 from database.operator_actions import OperatorActions
 from jobs.errors import UnknownActor
 from jobs.model import CacheEntry, FetchRequest, NewJob, Outcome, Verdict
+from tests.tables import give_tables
 
 QUEUE, ACTOR = "report-generate", "report_generate"
 
@@ -15,7 +15,7 @@ QUEUE, ACTOR = "report-generate", "report_generate"
 @pytest.fixture
 def board(memory):
     """Results of two tenants."""
-    migrate(app.engine())
+    give_tables(app.engine())
     for tenant in ("acme", "globex"):
         memory.enqueue([NewJob(tenant, QUEUE, ACTOR, b"", lane=tenant)])
         (job,) = memory.fetch(FetchRequest("w", tenant, 1, {QUEUE: 1})).jobs

@@ -144,10 +144,10 @@ def test_a_tenant_follows_its_queue_until_it_has_a_limit_of_its_own(verbs, effec
 
 
 def test_a_tenants_weight_is_that_of_the_settings(store, tmp_path):
-    from database.migrations import migrate
+    from tests.tables import give_tables
 
     app = small_app(store, tmp_path, tenants={"acme": {"weight": 3}})
-    migrate(app.engine())
+    give_tables(app.engine())
 
     assert shown(EffectiveRules(app).of_lane(QUEUE, "acme"))["weight"] == (3, "settings", None)
     app.engine().dispose()
@@ -164,7 +164,7 @@ def test_a_changed_limit_holds_at_once(verbs, store):
 
 
 def test_a_change_that_the_store_refuses_is_not_kept(tmp_path):
-    from database.migrations import migrate
+    from tests.tables import give_tables
 
     class Strict(MemoryStore):
         def adjust(self, scope, changes):
@@ -173,7 +173,7 @@ def test_a_change_that_the_store_refuses_is_not_kept(tmp_path):
             super().adjust(scope, changes)
 
     app = small_app(Strict(), tmp_path)
-    migrate(app.engine())
+    give_tables(app.engine())
     verbs = RuleActions(app, "ada")
     verbs.change_queue(QUEUE, QueueChanges(cap=5))
 
@@ -186,7 +186,7 @@ def test_a_change_that_the_store_refuses_is_not_kept(tmp_path):
 
 def test_a_change_that_did_not_reach_the_store_is_not_kept_either(tmp_path):
     """The operator is told that it failed: the next start of the API must not do it all the same."""
-    from database.migrations import migrate
+    from tests.tables import give_tables
 
     class Lost(MemoryStore):
         def adjust(self, scope, changes):
@@ -195,7 +195,7 @@ def test_a_change_that_did_not_reach_the_store_is_not_kept_either(tmp_path):
             super().adjust(scope, changes)
 
     app = small_app(Lost(), tmp_path)
-    migrate(app.engine())
+    give_tables(app.engine())
     verbs = RuleActions(app, "ada")
     verbs.change_queue(QUEUE, QueueChanges(cap=5))
 
@@ -207,14 +207,14 @@ def test_a_change_that_did_not_reach_the_store_is_not_kept_either(tmp_path):
 
 
 def test_nothing_is_kept_while_the_store_is_away(tmp_path):
-    from database.migrations import migrate
+    from tests.tables import give_tables
 
     class Away(MemoryStore):
         def ping(self):
             raise StoreUnavailable("Redis at 127.0.0.1:1 cannot be reached")
 
     app = small_app(Away(), tmp_path)
-    migrate(app.engine())
+    give_tables(app.engine())
 
     with pytest.raises(StoreUnavailable):
         RuleActions(app, "ada").pause(QUEUE)

@@ -8,11 +8,11 @@ import pytest
 
 from actors import app
 from database.adjustments import Adjustments
-from database.migrations import migrate
 from jobs.model import FetchRequest, NewJob, Scope, WorkerInfo
 from jobs.rules import Rate
 from tests.control.board import work
 from tests.control.running import command, on_a_terminal, refused, running
+from tests.tables import give_tables
 
 QUEUE = "email-sync"
 
@@ -20,7 +20,7 @@ QUEUE = "email-sync"
 @pytest.fixture
 def ready(memory):
     """A store in memory, and a database with all tables."""
-    migrate(app.engine())
+    give_tables(app.engine())
     return memory
 
 
@@ -298,7 +298,7 @@ class TestOnARealServer:
         assert "callboard queues restore" in said
 
     def test_the_api_gives_a_new_store_what_was_changed(self, joined, reached, closed_port):
-        migrate(app.engine())
+        give_tables(app.engine())
         Adjustments(app.engine()).write(Scope(QUEUE), {"paused": True}, "ada")
 
         with running(command("api"), {**joined, "CALLBOARD_API__PORT": str(closed_port)}) as run:

@@ -13,7 +13,6 @@ from actors.composition import App
 from control.api.keys import KeyFile
 from control.service import JobService, KeptRules, LimitService
 from database.limit_changes import LimitChanges
-from database.migrations import migrate
 from jobs.errors import InvalidAdjustment, InvalidPayload, UnknownLimit
 from jobs.limits import BreakerTerms, LimitRule, News, Terms, WaitScope, Want, key_of
 from jobs.memory import MemoryStore
@@ -22,6 +21,7 @@ from tests.control.asking import error_of
 from tests.control.board import small_app
 from tests.control.running import refused
 from tests.control.serving import serving
+from tests.tables import give_tables
 
 RULES: dict[str, Any] = {
     "limits": {
@@ -37,7 +37,7 @@ RULES: dict[str, Any] = {
 @pytest.fixture
 def limited(tmp_path: Path) -> Iterator[App]:
     app = small_app(MemoryStore(), tmp_path, **RULES)
-    migrate(app.engine())
+    give_tables(app.engine())
     yield app
     app.engine().dispose()
 
@@ -235,7 +235,6 @@ def test_limits_are_only_for_who_has_a_key(bare: httpx2.Client, limits_api: http
 def commands(memory: MemoryStore, limited: App, monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
     """The commands speak to a store of their own, with the limits of the settings above."""
     monkeypatch.setattr(platform, "limits", limited.limits)
-    migrate(platform.engine())
     return memory
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from actors import app
-from database.migrations import migrate
 from jobs.model import NewJob, Outcome, WorkerInfo
 from middleware.sealing import Keyring
 from tests.control.board import work
 from tests.sealed import KEY
+from tests.tables import give_tables
 
 PAGE = Path(__file__).parents[2] / "docs" / "operating.md"
 SHOWN = re.findall(r"^    callboard (.*)$", PAGE.read_text(), re.MULTILINE)
@@ -22,7 +22,7 @@ QUEUE = "report-generate"
 def board(memory, monkeypatch):
     """A worker, a delayed job of acme, a failed one, and a key of the fleet."""
     monkeypatch.setattr(app.sealing, "ring", Keyring({1: KEY}, None, Path("/nowhere")))
-    migrate(app.engine())
+    give_tables(app.engine())
     memory.register(WorkerInfo("vm:4711", "vm", 4711, "0.1", 8, (QUEUE,), 1_000), lease_ms=60_000)
     memory.enqueue([NewJob("ID", QUEUE, "report_generate", b"", lane="acme")])
     work(memory, QUEUE, Outcome.FAILED, b'{"error": {"type": "Timeout"}}')

@@ -8,12 +8,12 @@ import pytest
 
 from actors.composition import App, compose
 from control.service.jobs import JobService
-from database.migrations import migrate
 from jobs.marks import PII, Secret
 from jobs.memory import MemoryStore
 from settings import Settings
 from tests.control.board import small_app
 from tests.sealed import KEYS
+from tests.tables import give_tables
 
 
 def card_charge(card: Annotated[str, Secret], mail: Annotated[str, PII], cents: int) -> None:
@@ -38,7 +38,7 @@ def test_a_process_that_does_not_know_the_actor_shows_no_argument_of_an_encrypte
         return compose(Settings.model_validate({"home": tmp_path, "redis": where, "keys": KEYS}))
 
     sender, other = on_a_server(), on_a_server()
-    migrate(sender.engine())
+    give_tables(sender.engine())
     charge = dramatiq.actor(card_charge, queue_name="card-charge", broker=sender.broker)
     message = charge.send(card="4111", mail="ann@example.org", cents=250)
     assert JobService(sender).get(message.message_id).data == {

@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 from actors.composition import App, compose
 from actors.declare import actor
 from control.service import JobService
-from database.migrations import migrate
 from jobs.errors import JobNotFound, KeyMissing
 from jobs.marks import Secret
 from jobs.model import FetchRequest
@@ -22,6 +21,7 @@ from tests.contract.steps import a_worker
 from tests.control.asking import SYNC, post
 from tests.control.letters import Board, a_board
 from tests.sealed import KEYS
+from tests.tables import give_tables
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_an_encrypted_job_on_a_server_shows_what_is_done_and_no_value(
     def card_charge(card: Annotated[str, Secret]) -> None: ...
 
     sender, other = composed(), composed()
-    migrate(sender.engine())
+    give_tables(sender.engine())
     declared = dramatiq.actor(queue_name="card-charge", broker=sender.broker)
     charge = declared(card_charge)
     message = charge.send("4111")

@@ -9,10 +9,10 @@ from control.cli.watching import follow_job
 from control.service import JobService
 from control.service.checks.servers import redis
 from control.service.names import own_queues
-from database.migrations import migrate
 from jobs.model import FetchRequest, NewJob, Outcome, Verdict, WorkerInfo
 from jobs.states import JobState
 from tests.control.board import work
+from tests.tables import give_tables
 
 QUEUE = "email-sync"
 
@@ -98,7 +98,7 @@ def _workers():
 
 @pytest.mark.parametrize("flag", ["--cap", "--rate", "--lane-cap", "--lane-rate"])
 def test_each_limit_of_a_queue_takes_none_and_settings(here, memory, flag):
-    migrate(platform.engine())
+    give_tables(platform.engine())
     for value in ("none", "settings", "7/s" if flag.endswith("rate") else "7"):
         result = here("queues", "set", QUEUE, flag, value)
         assert result.returncode == 0, result.stderr
@@ -106,7 +106,7 @@ def test_each_limit_of_a_queue_takes_none_and_settings(here, memory, flag):
 
 @pytest.mark.parametrize("flag", ["--cap", "--rate", "--weight"])
 def test_each_limit_of_a_tenant_takes_settings_and_a_cap_or_rate_none(here, memory, flag):
-    migrate(platform.engine())
+    give_tables(platform.engine())
     for value in ("settings", "2/s" if flag == "--rate" else "2", *(["none"] if flag != "--weight" else [])):
         result = here("tenants", "set", "acme", flag, value, "--queue", QUEUE)
         assert result.returncode == 0, result.stderr

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Engine
 
 from database.engine import make_engine
-from database.migrations import migrate
 from tests.postgres import PostgresServer, postgres_database, postgres_server, postgres_url
+from tests.tables import give_tables
 
 __all__ = ["postgres_database", "postgres_server", "postgres_url"]
 
@@ -34,8 +34,7 @@ def empty_engine(database_url: str) -> Iterator[Engine]:
 @pytest.fixture
 def engine(empty_engine: Engine) -> Engine:
     """An engine on a database with all tables."""
-    migrate(empty_engine)
-    return empty_engine
+    return give_tables(empty_engine)
 
 
 class Outage(Protocol):

@@ -10,18 +10,18 @@ from sqlalchemy import Engine
 from broker.redis.connection import RedisAddress
 from broker.redis.embedded import EmbeddedServer
 from database.engine import make_engine
-from database.migrations import migrate
 from tests.broker.leaks import leaked_keys
 from tests.faults.fleet import Fleet
 from tests.ports import free_port
 from tests.proxy import TcpProxy, proxy_to
+from tests.tables import give_tables
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
     """The audit's database, where the workers look for it."""
     engine = make_engine(f"sqlite:///{tmp_path / 'callboard.db'}")
-    migrate(engine)
+    give_tables(engine)
     yield engine
     engine.dispose()
 

@@ -38,7 +38,7 @@ def test_a_job_that_kills_its_process_is_dead_lettered_and_its_neighbours_are_no
 
 def test_what_was_held_and_not_started_when_its_worker_was_killed_has_spent_nothing(fleet: Fleet) -> None:
     """Short jobs are held ahead of the threads. With one attempt each, none may be spent that did not run."""
-    ids = fleet.send("quick", range(20_000), attempts=1)
+    ids = fleet.send("quick", range(8_000), attempts=1)
     victim = fleet.start(lease_s=60.0, threads=4)
     eventually(lambda: len(fleet.runs()) > 500, timeout=20)
     victim.kill()
@@ -96,7 +96,7 @@ def test_the_whole_fleet_dies_and_what_ran_is_at_the_head_when_it_comes_back(fle
     hosts = fleet.start_two(threads=2, lease_s=2.0)
     eventually(lambda: len(fleet.runs()) == 4)
     fleet.store.adjust(Scope("slow"), {"paused": True})  # until the leases have ended
-    others = fleet.send("quick", range(20_000), queue="slow")
+    others = fleet.send("quick", range(5_000), queue="slow")
     for host in hosts:
         host.lose_host()
     fleet.open_gate()

@@ -10,9 +10,9 @@ import pytest
 
 from broker.redis.connection import RedisAddress
 from database.engine import make_engine
-from database.migrations import migrate
 from tests.faults.fleet import Fleet
 from tests.faults.worker import WorkerUnderTest
+from tests.tables import give_tables
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.faults
@@ -47,7 +47,7 @@ def pair(redis_address: RedisAddress, tmp_path_factory: pytest.TempPathFactory) 
     """A worker with one thread, for all tests here. While that is taken, others get what is sent."""
     home: Path = tmp_path_factory.mktemp("kill-points")
     engine = make_engine(f"sqlite:///{home / 'callboard.db'}")
-    migrate(engine)
+    give_tables(engine)
     with closing(Fleet(redis_address, f"test-{home.name}", home, engine)) as fleet:
         yield Pair(fleet, fleet.start(threads=1, lease_s=5.0))
         fleet.balance()

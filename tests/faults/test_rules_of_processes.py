@@ -22,11 +22,11 @@ def test_the_concurrency_of_running_processes_can_be_raised_and_lowered(fleet: F
     fleet.start_two(threads=4)
     eventually(partial(active, fleet, 2))
     fleet.store.adjust(Scope("work"), {"concurrency": 3})
-    eventually(partial(active, fleet, 6), timeout=6)
+    eventually(partial(active, fleet, 6))
     fleet.store.adjust(Scope("work"), {"concurrency": 2})
-    eventually(partial(active, fleet, 4), timeout=6)
+    eventually(partial(active, fleet, 4))
     fleet.store.adjust(Scope("work"), {"concurrency": None})
-    eventually(partial(active, fleet, 8), timeout=6)
+    eventually(partial(active, fleet, 8))
 
 
 def test_the_rate_of_a_process_is_its_own_and_can_be_lifted(fleet: Fleet) -> None:
@@ -36,4 +36,4 @@ def test_the_rate_of_a_process_is_its_own_and_can_be_lifted(fleet: Fleet) -> Non
     eventually(lambda: fleet.store.stats(["quick"])[0].completed == 6)
     assert fleet.store.stats(["quick"])[0].waiting == 4, "three starts each"
     fleet.store.adjust(Scope("quick"), {"worker_rate": 0})
-    eventually(lambda: fleet.store.stats(["quick"])[0].completed == 10, timeout=6)
+    eventually(lambda: fleet.store.stats(["quick"])[0].completed == 10)

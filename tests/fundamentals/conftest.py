@@ -1,3 +1,3 @@
-from tests.fundamentals.stage import app, empty_database, home, jobs, policies, real_app, running_worker
+from tests.fundamentals.stage import app, home, jobs, policies, real_app, running_worker
 
-__all__ = ["app", "empty_database", "home", "jobs", "policies", "real_app", "running_worker"]
+__all__ = ["app", "home", "jobs", "policies", "real_app", "running_worker"]

@@ -1,6 +1,5 @@
 """Fixtures: an application of one's own, its jobs in memory or on the real server, and a worker on it."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,27 +10,18 @@ import pytest
 from actors.composition import App
 from broker.testing import FakeJobs, fake
 from database.engine import make_engine
-from database.migrations import migrate
 from jobs.memory import MemoryStore
 from settings import Settings
 from tests.sealed import give_keys
+from tests.tables import give_tables
 
 StartWorker = Callable[[], dramatiq.Worker]
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file with all tables and no rows, to be copied: migrating takes longer than most tests."""
-    file = tmp_path_factory.mktemp("database") / "callboard.db"
-    engine = make_engine(f"sqlite:///{file}")
-    migrate(engine)
-    engine.dispose()
-    return file
-
-
 @pytest.fixture
-def home(tmp_path: Path, empty_database: Path) -> Path:
-    shutil.copy(empty_database, tmp_path)
+def home(tmp_path: Path) -> Path:
+    engine = give_tables(make_engine(f"sqlite:///{tmp_path / 'callboard.db'}"))
+    engine.dispose()
     give_keys(tmp_path)
     return tmp_path
 

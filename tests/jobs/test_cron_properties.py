@@ -123,7 +123,7 @@ def cronsim_errs(cron: Cron, zone: str, first: datetime, last: datetime) -> bool
 
 
 @given(spec=specs | usual, zone=st.sampled_from(ZONES), instant=instants, back=st.booleans())
-@settings(many, max_examples=700)
+@settings(many, max_examples=300)
 def test_ticks_are_those_of_cronsim(spec: str, zone: str, instant: datetime, back: bool) -> None:
     cron = parsed(spec, zone)
     found = list(islice(ours(cron, instant, back), 4))
@@ -138,7 +138,7 @@ def test_ticks_are_those_of_cronsim(spec: str, zone: str, instant: datetime, bac
     hours=st.integers(-30, 30),
     back=st.booleans(),
 )
-@settings(many, max_examples=400)
+@settings(many, max_examples=200)
 def test_ticks_near_a_change_of_the_clock_are_those_of_cronsim(
     spec: str, zone: str, pick: int, hours: int, back: bool
 ) -> None:
@@ -195,7 +195,7 @@ def near_the_change(hour: int) -> st.SearchStrategy[str]:
 @given(
     data=st.data(), zone=st.sampled_from(ZONES[1:]), pick=st.integers(0, 10**6), start=st.integers(-300, 300)
 )
-@settings(many, max_examples=250)
+@settings(many, max_examples=120)
 def test_ticks_on_a_day_of_a_change_are_those_of_the_walk_over_every_minute(
     data: st.DataObject, zone: str, pick: int, start: int
 ) -> None:
@@ -220,7 +220,7 @@ def test_ticks_on_a_day_of_a_change_are_those_of_the_walk_over_every_minute(
 
 
 @given(spec=specs, zone=st.sampled_from(ZONES), instant=instants)
-@settings(many, max_examples=300)
+@settings(many, max_examples=150)
 def test_forwards_and_backwards_are_the_same_ticks(spec: str, zone: str, instant: datetime) -> None:
     cron = parsed(spec, zone)
     ticks = list(islice(ours(cron, instant, back=False), 5))

@@ -152,7 +152,7 @@ def test_adjoining_and_overlapping_dates_are_one_stretch() -> None:
     zone=st.sampled_from([BERLIN, "Australia/Lord_Howe", "America/Sao_Paulo", "UTC"]),
     day=st.sampled_from(["2026-03-28", "2026-10-24", "2018-11-03", "2019-02-16", "2026-04-04", "2026-10-03"]),
 )
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=75, suppress_health_check=[HealthCheck.too_slow])
 def test_ticks_are_those_of_the_timing_that_are_not_excluded(
     step: int, windows: list[tuple[int, int, set[int]]], dates: list[int], zone: str, day: str
 ) -> None:

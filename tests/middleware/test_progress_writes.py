@@ -3,6 +3,9 @@
 import threading
 import time
 from collections.abc import Mapping
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
 
 import orjson
 import pytest
@@ -105,6 +108,7 @@ def test_progress_of_a_delivery_that_lost_its_lease_is_passed_over(real_app: App
         (job,) = store.fetch(FetchRequest(owner, owner, 1, {"long": 1})).jobs
         proxy = Codec().proxy(job)
         proxy.owner = owner
+        running.set(proxy)
         middleware.before_process_message(real_app.broker, proxy)
         progress(10 if owner == "frozen" else 60)
         eventually(lambda owner=owner: any(owner == who for who, _ in written))
@@ -185,10 +189,58 @@ def test_a_message_is_cut_and_what_json_cannot_hold_is_replaced(jobs: FakeJobs) 
     assert len(told) == 200
 
 
-@pytest.mark.parametrize("total", [0, -1])
-def test_a_total_must_be_above_0(total: float) -> None:
-    with pytest.raises(ValueError, match="total must be above 0"):
-        progress(1, total)
+@pytest.mark.parametrize(
+    ("done", "total", "shown"),
+    [
+        (Decimal(5), 10, (50, 5, 10)),
+        (Fraction(1, 2), Decimal(1), (50, 0.5, 1)),
+        (1, 2**80, (0, 1, float(2**80))),
+        (True, 2, (50, 1, 2)),
+    ],
+)
+def test_a_number_is_what_can_be_made_one(
+    jobs: FakeJobs, done: Any, total: Any, shown: tuple[float, ...]
+) -> None:
+    @actor
+    def long() -> None:
+        progress(done, total, None)
+
+    message = long.send()
+    jobs.run_all()
+    job = job_of(jobs, message)
+    told = orjson.loads(job.progress or b"{}")
+    assert (told["percent"], told["done"], told["total"]) == shown
+    assert (job.state, told["message"]) == (JobState.COMPLETED, "")
+
+
+@pytest.mark.parametrize(
+    ("done", "total"), [(1, 0), (1, -1), ("half", 100), (None, 100), (float("nan"), 100), (object(), 5)]
+)
+def test_progress_that_cannot_be_shown_is_told_once_and_never_fails_the_job(
+    jobs: FakeJobs, caplog: pytest.LogCaptureFixture, done: Any, total: Any
+) -> None:
+    @actor(attempts=1)
+    def long() -> None:
+        progress(20)
+        for _ in range(3):
+            progress(done, total)
+        if total == 100:
+            milestone(done)
+
+    messages = [long.send(), long.send()]
+    jobs.run_all()
+    for message in messages:
+        job = job_of(jobs, message)
+        assert job.state is JobState.COMPLETED
+        assert orjson.loads(job.progress or b"{}")["percent"] == 20
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "middleware.progress"]
+    assert "progress() takes numbers, with a total above 0" in line
+    assert "half" not in line
+
+
+def test_outside_a_job_it_does_nothing_whatever_it_is_given() -> None:
+    progress("half", 0)  # type: ignore[arg-type]
+    milestone(None)  # type: ignore[arg-type]
 
 
 def test_milestones_are_kept_though_they_come_too_quickly_to_be_seen(jobs: FakeJobs) -> None:
