@@ -38,7 +38,7 @@ class Holdings:
         self._threads = threads
         self._rules_of = rules_of
         self._ledger = ledger or Ledger(threads)
-        self._pace = Pace()
+        self._pace = Pace(threads)
         self._lock = threading.Lock()
         self._queues: dict[str, Queue] = {}  # that are served
         self._rooms: dict[str, Rooms] = {}  # by shard, as all below
@@ -90,7 +90,7 @@ class Holdings:
             queue = self._queues[proxy.queue_name]
             queue.share.running -= 1
             self._ended += 1
-            self._pace.observe(now - proxy.started, (self._ended - proxy.ended_before) / self._threads)
+            self._pace.observe(now - proxy.started, self._ended - proxy.ended_before, ended=now)
             outbox = queue.outbox
             # As `put` does; a call would cost each job more than these.
             outbox.verdicts.append(verdict)
