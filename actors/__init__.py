@@ -7,7 +7,7 @@ imported so that its actors are declared. Redis and the database are looked for 
 import dramatiq
 
 from actors.composition import App, compose, refuse_to_boot
-from actors.loading import BrokenActorFile, import_actors
+from actors.loading import import_actors
 from actors.logs import set_up_logs
 from settings import SettingsError
 
@@ -19,12 +19,11 @@ dramatiq.set_broker(app.broker)
 
 try:
     import_actors(__name__, __path__)
-except BrokenActorFile as error:
+    app.check()
+except SettingsError as error:
     refuse_to_boot(error)
 
 #: Send many messages in few round trips: `send_many([email_sync.message(…), …], delay=ms)`.
 send_many = app.broker.enqueue_many
 
-app.check()
-_json = app.settings.telemetry.json_logs
-set_up_logs(as_json=app.settings.env == "production" if _json is None else _json)
+set_up_logs(as_json=app.settings.logs_as_json)

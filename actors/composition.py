@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from actors.audit_lag import AuditLag
+from actors.extras import refuse_missing_extras
 from actors.instruments import Instruments
 from actors.limit_rules import limit_book
+from actors.loading import refuse_missing_callbacks
 from actors.notes import JobNotes
 from actors.outcome_watch import OutcomeWatch
 from actors.schedule_standing import ScheduleStanding
@@ -34,12 +36,14 @@ from jobs.model import Retention
 from jobs.rules import QueueRules, Rate
 from jobs.store import JobStore
 from middleware.contract import Contract, contract_of
+from middleware.marked import is_marked_class
 from middleware.releases import worker_version
 from middleware.stack import Ports, build_stack
 from settings import Rate as PolicyRate
 from settings import Settings, SettingsError, check_queues, key_list, load_settings
 
 if TYPE_CHECKING:
+    import dramatiq
     from sqlalchemy import Engine
 
     from database.chain import ChainKeys
@@ -66,6 +70,7 @@ class App:
     """What producers, workers and `control` stand on."""
 
     def __init__(self, settings: Settings, store: JobStore | None = None) -> None:
+        refuse_missing_extras(settings)
         self.settings = settings
         self._rules: dict[str, QueueRules] = {}
         self._letters = _letter_rules(settings)
@@ -104,12 +109,12 @@ class App:
             open_sentry=self.instruments.sentry if self.instruments.alerts else None,
         )
         chosen = settings.middleware
-        stack = build_stack(ports, chosen.without, chosen.extra, chosen.replace)
+        self.layers = build_stack(ports, chosen.without, chosen.extra, chosen.replace)
         workers, limit = settings.workers, settings.payload.max_bytes
         self.topology = Topology(self.redis_address, settings.redis.namespace, settings.redis.shards)
         self.broker = CallboardBroker(
             store or self.topology.store(),
-            stack,
+            [layer.middleware for layer in self.layers if layer.middleware is not None],
             WorkerProcess(
                 name=workers.id or "",
                 version=worker_version(version("callboard"), settings.release),
@@ -127,10 +132,12 @@ class App:
                 weights={tenant: policy.weight for tenant, policy in settings.tenants.items()},
             ),
             # Tests in memory have no keys: nothing leaves their process.
-            self.sealing.codec(limit) if store is None else Codec(limit),
+            self.sealing.codec(limit) if store is None else Codec(limit, is_marked=is_marked_class),
             is_private,
             lambda codec: LargeArguments(self.blobs, codec, settings.blobs.max_bytes),
             ScheduleStanding(lambda: self.settings, self.engine).port,
+            # What nobody checks has no types: there the arguments count as they were given.
+            None if {"validation"} & {*chosen.without, *chosen.replace} else _taken_by,
         )
 
     @property
@@ -220,8 +227,11 @@ class App:
         return self.contract(actor_name).check((), data)[1]
 
     def check(self) -> None:
-        """Refuse a policy for a queue that nobody has. Raises settings.SettingsError."""
+        """Once all actors are declared: refuse a policy for a queue that nobody has, and a callback that no
+        actor takes. Raises settings.SettingsError."""
         check_queues(self.settings, self.broker.get_declared_queues())
+        if "callbacks" not in self.settings.middleware.without:
+            refuse_missing_callbacks(self.broker)
 
     # Inside
 
@@ -294,6 +304,12 @@ class App:
         if "callbacks" in self.settings.middleware.without:
             return self.instruments.watched(writer)
         return self.instruments.watched(OutcomeWatch(lambda: self.broker, writer))
+
+
+def _taken_by(
+    actor: "dramatiq.Actor[..., Any]", args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+    return contract_of(actor.actor_name, actor.fn).check(args, kwargs)
 
 
 def _letter_rules(settings: Settings) -> tuple[LetterRule, ...]:

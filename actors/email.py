@@ -21,8 +21,9 @@ def email_sync(user_id: str, account_id: str) -> dict[str, int]:
     mailboxes = Mailboxes(app.engine(), job.tenant_id if job else "")
     mailbox = app.settings.mailboxes.get(account_id)
     if mailbox is None:
+        # An error's record hides the values of arguments, so that the parameter is named instead.
         raise PermanentFailure(
-            f"There is no mailbox {account_id!r} in the settings; add [mailboxes.{account_id}]."
+            "There is no mailbox of the name given in account_id; add [mailboxes.NAME] to the settings."
         )
     account = ImapAccount(
         host=mailbox.host,

@@ -1,22 +1,29 @@
 """Imports the files of a folder that declare actors, and says in one sentence what is wrong with one."""
 
+import inspect
 import pkgutil
 import traceback
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 
+import dramatiq
+
 from jobs.errors import CallboardError
+from middleware.callbacks import missing_callbacks
 from settings import SettingsError
 
 #: Files of this folder that declare no actor and are imported where they are needed.
-_PARTS = frozenset({"composition", "declare", "instruments", "limit_rules", "loading", "logs", "upkeep"})
+_PARTS = frozenset(
+    {"composition", "declare", "extras", "instruments", "limit_rules", "loading", "logs", "upkeep"}
+)
 #: Their message is a sentence; of any other error it needs the name before it.
 _WORDED = (CallboardError, SettingsError, ImportError, SyntaxError, TypeError, ValueError)
 
 
 class BrokenActorFile(SettingsError):
-    """A file with actors cannot be imported. The message gives file, line and cause."""
+    """A file with actors cannot be imported, or names what is not there. The message gives file, line and
+    cause."""
 
 
 def import_actors(package: str, folders: Iterable[str]) -> None:
@@ -28,6 +35,17 @@ def import_actors(package: str, folders: Iterable[str]) -> None:
             import_module(f"{package}.{module.name}")
         except Exception as error:
             raise BrokenActorFile(_sentence(error, module.name, list(folders))) from error
+
+
+def refuse_missing_callbacks(broker: dramatiq.Broker) -> None:
+    """Raise BrokenActorFile for an actor whose `on_success` or `on_failure` nobody could take."""
+    for actor, words in missing_callbacks(broker):
+        function = inspect.unwrap(actor.fn)
+        code = getattr(function, "__code__", None)  # a callable object has none
+        where = f"{function.__module__.replace('.', '/')}.py"
+        raise BrokenActorFile(
+            f"{where}, line {code.co_firstlineno}: {words}" if code else f"{where}: {words}"
+        )
 
 
 def _sentence(error: Exception, module: str, folders: list[str]) -> str:

@@ -1,6 +1,7 @@
 """What every log line of a process goes through: lines of a running job say which, and quote no argument.
 
-This holds for an actor's own logging too: through `logging`, and in production through structlog.
+This holds for workers, the API and the scheduler, and for an actor's own logging:
+through `logging`, and in production through structlog.
 """
 
 import logging
@@ -12,6 +13,14 @@ from jobs.chain import chain
 from jobs.failures import describe
 from middleware.current import running
 from middleware.delivery import Delivery, arguments_of
+from settings import Settings
+
+
+def open_log(settings: Settings) -> None:
+    """The log of a process that is no worker: to stderr, from INFO on."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells each look at the tables
+    set_up_logs(as_json=settings.logs_as_json)
 
 
 def set_up_logs(*, as_json: bool) -> None:

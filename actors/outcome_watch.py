@@ -1,7 +1,9 @@
-"""Failure callbacks of jobs whose end no worker has settled: a lost lease for good, a cancel.
+"""Failure callbacks of jobs whose end no worker's hooks have seen: a lost lease for good, a cancel, an actor
+that no worker knows, a key that the worker did not have.
 
-A worker puts a callback into its verdict (middleware/callbacks.py). What the store itself ends is told by the
-stream of events alone, which this reads on its way to the audit.
+A worker puts a callback into its verdict (middleware/callbacks.py). What the store itself ends, and what a
+worker gives up before it runs, is told by the stream of events alone, which this reads on its way to the
+audit.
 """
 
 import logging
@@ -13,15 +15,17 @@ import orjson
 
 from broker.codec import UndecodablePayload, is_secret
 from broker.following import following_id
+from broker.worker.intake import UNHEARD
 from jobs.errors import (
     CallboardError,
+    ForgedMessage,
     InvalidPayload,
     KeyShredded,
     KeyUnavailable,
     PayloadTooLarge,
     StoreUnavailable,
 )
-from jobs.events import EventSink
+from jobs.events import AttemptDetail, EventSink
 from jobs.model import Event, Job, Outcome
 from jobs.states import JobState
 from middleware.callbacks import call, callback_of, failure_form, message_form
@@ -33,11 +37,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Verdicts of a worker, which has sent what follows.
+#: Verdicts of a worker, which has sent what follows, unless it gave the job up before it ran.
 BY_A_WORKER = frozenset({Outcome.COMPLETED, Outcome.FAILED})
 ENDED = frozenset({JobState.FAILED, JobState.CANCELLED})
 #: A callback that cannot be sent because of these will not be sent later either.
-FOR_GOOD = (UndecodablePayload, InvalidPayload, PayloadTooLarge, KeyShredded)
+FOR_GOOD = (UndecodablePayload, ForgedMessage, InvalidPayload, PayloadTooLarge, KeyShredded)
 #: Events that are remembered: while the database is away the same ones come again and again.
 MOST_REMEMBERED = 10_000
 
@@ -53,7 +57,7 @@ class OutcomeWatch:
 
     def write(self, events: Sequence[Event]) -> None:
         for event in events:
-            if event.outcome not in BY_A_WORKER and event.state in ENDED:
+            if event.state in ENDED and _unheard(event):
                 self._tell(event)
         if self._inner is not None:
             self._inner.write(events)
@@ -82,6 +86,7 @@ class OutcomeWatch:
         job = broker.store.get(event.job_id)
         if job is None:
             return True  # it was removed before its event was read
+        broker.codec.check(job)  # what would not have run shall have nobody called either
         actor, message = broker.actors.get(event.actor), broker.decode(job)
         target = callback_of("on_failure", message.options, actor.options if actor is not None else {})
         if target is None:
@@ -98,11 +103,25 @@ class OutcomeWatch:
             target,
             _form_of(broker, job, message),
             str(event.state),
-            failure_form(error, str(event.state)),
+            failure_form(error, str(event.state), _detail(event).fingerprint),
             job_id=job_id,
             tenant_id=event.lane,
         )
         return True
+
+
+def _unheard(event: Event) -> bool:
+    """Whether no worker's hooks have seen this end."""
+    if event.outcome not in BY_A_WORKER:
+        return True
+    return event.outcome is Outcome.FAILED and _detail(event).error_code in UNHEARD
+
+
+def _detail(event: Event) -> AttemptDetail:
+    try:
+        return AttemptDetail.from_bytes(event.detail)
+    except (ValueError, TypeError):
+        return AttemptDetail()  # it is none of ours: the audit says so
 
 
 def _form_of(broker: "CallboardBroker", job: Job, message: "Message[Any]") -> dict[str, Any]:

@@ -6,6 +6,8 @@ from urllib.parse import quote
 
 from actors import app
 from actors.declare import actor
+from integrations.errors import PermanentFailure
+from jobs.failures import worded_without_values
 from middleware.current import current_job
 from middleware.progress import progress
 
@@ -30,7 +32,11 @@ def report_generate(kind: Kind, format: Format, report: dict[str, Any]) -> dict[
     job = current_job()
     job_id = job.id if job else "direct"
     tenant = job.tenant_id if job else ""
-    data = ReportData.from_mapping(report)
+    try:
+        data = ReportData.from_mapping(report)
+    except PermanentFailure as error:
+        worded_without_values(error)
+        raise
     progress(20, message=f"{len(data.rows)} rows")
     content = render(data, kind, format)
     progress(80, message="writing")

@@ -14,7 +14,7 @@ from jobs.sealing import About
 from middleware.audit import SealedInputs
 from middleware.contract import contract_of
 from middleware.delivery import Delivery
-from middleware.marked import is_marked
+from middleware.marked import is_marked, is_marked_class
 from middleware.sealing import FleetSeal, Keyring, TenantKeys
 from middleware.tallies import Gauges
 from settings import Settings, key_bytes
@@ -44,7 +44,7 @@ class Sealing:
 
     def codec(self, max_bytes: int) -> Codec:
         """A codec that seals."""
-        return Codec(max_bytes, self.seal, self.tolerance_ms)
+        return Codec(max_bytes, self.seal, self.tolerance_ms, is_marked_class)
 
     def inputs(self, job: Delivery) -> SealedInputs:
         """The arguments of an attempt for its audit row: encrypted where its payload was, and their digest.

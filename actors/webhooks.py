@@ -30,9 +30,15 @@ def webhook_deliver(endpoint_id: str, event: str, data: dict[str, Any]) -> dict[
     deliveries = Deliveries(app.engine(), job.tenant_id if job else "")
     configured = app.settings.webhooks.get(endpoint_id)
     if configured is None:
-        raise PermanentFailure(f"There is no webhook endpoint {endpoint_id!r} in the settings.")
+        # An error's record hides the values of arguments, so that the parameter is named instead.
+        raise PermanentFailure(
+            "There is no webhook endpoint of the name given in endpoint_id; add [webhooks.NAME] to the "
+            "settings."
+        )
     if deliveries.is_disabled(endpoint_id):
-        raise PermanentFailure(f"The webhook endpoint {endpoint_id!r} is disabled: it answered 410 (gone).")
+        raise PermanentFailure(
+            "The webhook endpoint named in endpoint_id is disabled: it answered 410 (gone)."
+        )
     endpoint = WebhookEndpoint(
         endpoint_id, configured.url, configured.secret.get_secret_value(), configured.allow_private
     )

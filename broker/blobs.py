@@ -1,4 +1,8 @@
-"""Arguments that are too large for the store: put away at send, fetched when the job runs."""
+"""Arguments that are too large for the store: put away at send, fetched when the job runs.
+
+Those of messages that come along, to be sent later, stay where they are: their jobs are not there yet, so a
+sweep would take their blobs for nobody's.
+"""
 
 import hashlib
 import os
@@ -8,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from broker.brought import refusal
 from broker.json_form import json_form
 from broker.sent import SentMessage, as_sent
 from jobs.blobs import OPTION, BlobMissing, BlobStore
@@ -28,9 +33,9 @@ class LargeArguments:
         self._codec = codec
         self._max_bytes = max_bytes
 
-    def put_away(self, message: SentMessage[Any], tenant: str, *, secret: bool) -> SentMessage[Any]:
-        """The message with a reference in place of its arguments. Raises PayloadTooLarge, KeyMissing, and
-        what the blob store raises."""
+    def put_away(self, message: SentMessage[Any], tenant: str, *, secret: bool) -> bytes:
+        """The payload with a reference in place of the arguments. Raises PayloadTooLarge, KeyMissing, before
+        anything is put away, and what the blob store raises."""
         data = orjson.dumps([message.args, message.kwargs], default=json_form)
         if self._codec.seal is not None:
             about = About("blob", tenant, message.actor_name, message.queue_name, message.message_id)
@@ -42,11 +47,15 @@ class LargeArguments:
                 f"blobs.max_bytes."
             )
         key = os.urandom(16).hex()
-        self._store().put(key, message.message_id, data)
         reference = {"key": key, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
         small = as_sent(message, message.message_id)
         small.__dict__.update(args=(), kwargs={}, options={**message.options, OPTION: reference})
-        return small
+        try:  # first: the blob of a message that is refused would be nobody's
+            payload = self._codec.encode(small, tenant, secret=secret)
+        except PayloadTooLarge as error:
+            raise refusal(message, error, self._codec.max_bytes, own=False) from None
+        self._store().put(key, message.message_id, data)
+        return payload
 
     def fetch(self, run: "JobProxy") -> None:
         """Give a run its arguments. Raises BlobMissing, ForgedMessage, KeyMissing, and what the blob store

@@ -1,5 +1,6 @@
 """The Dramatiq broker: actors are declared on it, `send()` comes through it, workers consume from it."""
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
@@ -9,16 +10,17 @@ from dramatiq import Message, Middleware
 from dramatiq.errors import QueueJoinTimeout
 from dramatiq.middleware import MiddlewareError
 
+from broker import runs
 from broker.blobs import LargeArguments
 from broker.codec import Codec
 from broker.following import ENDS, following
 from broker.logs import complain, quiet_actor
 from broker.notes import Notes
-from broker.offer import Offer
+from broker.offer import Offer, TakenBy
 from broker.options import NAMES, same_job
 from broker.periodic import ACTOR_NAMES, ALONE, Standing, declare_schedule
 from broker.proxy import JobProxy
-from broker.sent import THERE, SentMessage, as_sent
+from broker.sent import REMEMBERED_ID, SAME_ID, SAME_KEY, THERE, SentMessage, as_sent
 from broker.worker.consumer import QueueConsumer
 from broker.worker.lifecycle import Lifecycle, WorkerProcess
 from broker.worker.unsent import is_sender, not_sent
@@ -47,7 +49,8 @@ R = TypeVar("R")
 class CallboardBroker(dramatiq.Broker):
     """Jobs go to `store`; `middleware` is the ordered stack; `worker` says how a worker process behaves;
     `is_private` whether an actor's arguments are encrypted where its queue's rules do not say; `large` makes
-    what keeps arguments that are too large for the store; `standing` tells of actors' schedules."""
+    what keeps arguments that are too large for the store; `standing` tells of actors' schedules; `taken_by`
+    gives arguments the types of an actor's hints, where they are checked."""
 
     def __init__(
         self,
@@ -58,6 +61,7 @@ class CallboardBroker(dramatiq.Broker):
         is_private: IsPrivate = lambda actor: False,
         large: Callable[[Codec], LargeArguments] | None = None,
         standing: Standing = ALONE,
+        taken_by: TakenBy | None = None,
     ) -> None:
         self.store = store
         self.codec = codec or Codec()
@@ -65,6 +69,7 @@ class CallboardBroker(dramatiq.Broker):
         self.large = large(self.codec) if large is not None else None
         self._is_private = is_private
         self._standing = standing
+        self._more_of_offers = {} if taken_by is None else {"taken_by": taken_by}
         self._hooks: dict[str, tuple[tuple[Middleware, Hook], ...]] = {}
         self._offers: dict[str, Offer] = {}
         self.lifecycle = Lifecycle(self, worker)
@@ -190,6 +195,7 @@ class CallboardBroker(dramatiq.Broker):
         if signal not in ENDS:
             self._emit_after(signal, *args, **kwargs)
             return
+        runs.actor_has_ended(args[0])
         if signal == "process_message":
             args[0].result = kwargs.get("result")
             if "exception" in kwargs:
@@ -201,6 +207,7 @@ class CallboardBroker(dramatiq.Broker):
             self._emit_end("after_" + signal, args[0], kwargs)
         finally:
             following.end()
+            runs.end(args[0])
 
     def _emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
         name = "after_" + signal
@@ -213,15 +220,22 @@ class CallboardBroker(dramatiq.Broker):
                 complain(name, middleware, error)
 
     def _emit_end(self, name: str, proxy: JobProxy, kwargs: dict[str, Any]) -> None:
+        ctrl_c: KeyboardInterrupt | None = None
         for middleware, hook in self.hooks(name):
             try:
                 hook(self, proxy, **kwargs)
-            except Exception as error:  # noqa: BLE001
+            except BaseException as error:  # noqa: BLE001
+                # Nothing is raised in this thread from outside now. What a hook raises by itself, be it
+                # SystemExit, must not undo what was done, nor end the thread.
+                if isinstance(error, KeyboardInterrupt) and _in_main_thread():
+                    ctrl_c = error
                 complain(name, middleware, error)
                 if error is following.refused or is_sender(middleware, proxy):
                     kwargs = not_sent(self, name, middleware, proxy, error, kwargs)
                 elif name == "after_process_message":
                     proxy.hook_failed = True
+        if ctrl_c is not None:
+            raise ctrl_c
 
     def hooks(self, name: str) -> tuple[tuple[Middleware, Hook], ...]:
         """The middleware that has a hook of this name, in the order of its calls."""
@@ -250,7 +264,7 @@ class CallboardBroker(dramatiq.Broker):
             if not same_job(before, sent.options):
                 sent, chosen = offer.renamed(sent)
             return sent, offer.job(sent, chosen, delay)
-        except Exception as error:
+        except BaseException as error:
             following.note_refused(error)
             raise
 
@@ -276,6 +290,7 @@ class CallboardBroker(dramatiq.Broker):
             self.large,
             self.rules_of,
             self.actors,
+            **self._more_of_offers,
         )
 
     def _answered(self, sent: "SentMessage[R]", job: NewJob, answer: Accepted) -> "SentMessage[R]":
@@ -283,10 +298,23 @@ class CallboardBroker(dramatiq.Broker):
 
         An id that is there already is fine if it is the same job sent again.
         """
-        if not answer.created and answer.id == job.id:
-            there = self.store.get(job.id)
-            if there is not None and (there.actor, there.lane) != (job.actor, job.lane):
-                raise JobIdTaken(f"job_id {job.id!r} is taken by another job.")
+        if not answer.created:
+            return as_sent(sent, *answer, reason=self._why_none(job, answer))
         if answer == (sent.message_id, sent.created, sent.replaced):
             return sent
         return as_sent(sent, *answer)
+
+    def _why_none(self, job: NewJob, answer: Accepted) -> str:
+        if answer.id != job.id:
+            return SAME_KEY
+        there = self.store.get(job.id)
+        if there is None:
+            return REMEMBERED_ID
+        if (there.actor, there.lane) != (job.actor, job.lane):
+            raise JobIdTaken(f"job_id {job.id!r} is taken by another job.")
+        return SAME_ID
+
+
+def _in_main_thread() -> bool:
+    """Where Python raises Ctrl-C: of a test that runs jobs, never of a worker."""
+    return threading.current_thread() is threading.main_thread()

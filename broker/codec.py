@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from dramatiq import Message
 
-from broker.json_form import json_form
+from broker.json_form import CLEAR, ClearForm, IsMarked, json_form, met_secret
 from broker.proxy import JobProxy
 from jobs.errors import ForgedMessage, InvalidPayload, KeyMissing, PayloadTooLarge
 from jobs.model import FetchedJob, Job
@@ -35,7 +35,8 @@ class Codec:
     """JSON, with the types that pydantic knows (dates, decimals, UUIDs, models) written as it writes them.
 
     Without a `seal`, in tests in memory, nothing is signed or encrypted. A payload that was sealed more than
-    `tolerance_ms` before or after its job was made is taken for one that is sent again.
+    `tolerance_ms` before or after its job was made is taken for one that is sent again. `is_marked` says
+    whether objects of a class hold what is marked Secret or PII.
     """
 
     def __init__(
@@ -43,23 +44,50 @@ class Codec:
         max_bytes: int = DEFAULT_MAX_BYTES,
         seal: Seal | None = None,
         tolerance_ms: int = DEFAULT_TOLERANCE_MS,
+        is_marked: IsMarked = lambda kind: False,
     ) -> None:
         self.max_bytes = max_bytes
+        self._clear_form = ClearForm(is_marked)
         self.seal = seal
         self.tolerance_ms = tolerance_ms
         #: How many messages did not run here, by queue and reason (forged, key_missing).
         self.refused: Counter[tuple[str, str]] = Counter()
 
-    def encode(self, message: "Message[Any]", tenant: str = "", *, secret: bool = False) -> bytes:
-        """The payload of a job; `secret`: encrypted, not only signed.
+    def encode(
+        self, message: "Message[Any]", tenant: str = "", *, secret: bool = False, never_secret: bool = False
+    ) -> bytes:
+        """The payload of a job; `secret`: encrypted, not only signed, as is one in which a secret is met.
 
-        Raises PayloadTooLarge, InvalidPayload for an argument that has no JSON form, and KeyMissing.
+        Raises PayloadTooLarge, InvalidPayload for an argument that has no JSON form, or that is secret where
+        the queue is `never_secret`, and KeyMissing.
         """
         parts = [message.args, message.kwargs, message.options, message.message_timestamp]
         try:
-            payload = orjson.dumps(parts, default=json_form)
+            if secret:
+                payload = orjson.dumps(parts, json_form)
+            else:
+                payload = orjson.dumps(parts, self._clear_form, CLEAR)
         except TypeError as error:
-            raise InvalidPayload(f"{message.actor_name}: an argument has no JSON form: {error}") from None
+            if not met_secret(error):
+                raise InvalidPayload(f"{message.actor_name}: an argument has no JSON form: {error}") from None
+            if never_secret:
+                raise InvalidPayload(
+                    f"{message.actor_name}: an argument is, or holds, what is Secret or PII, "
+                    f"but queues.{message.queue_name}.encryption is false: remove the setting, or the mark."
+                ) from None
+        else:
+            return self._closed(message, payload, tenant, secret)
+        return self.encode(message, tenant, secret=True)
+
+    def holds_secret(self, message: "Message[Any]") -> bool:
+        """Whether a message is encrypted for what is in it."""
+        try:
+            orjson.dumps([message.args, message.kwargs, message.options], self._clear_form, CLEAR)
+        except TypeError as error:
+            return met_secret(error)
+        return False
+
+    def _closed(self, message: "Message[Any]", payload: bytes, tenant: str, secret: bool) -> bytes:
         if len(payload) > self.max_bytes:
             raise PayloadTooLarge(
                 f"The arguments of {message.actor_name} take {len(payload):,} bytes, more than the "
@@ -123,11 +151,19 @@ class Codec:
 
     def close_note(self, kind: NoteKind, job: FetchedJob | Job, value: Any) -> bytes:
         """A value as JSON, encrypted where the job's payload is. Raises InvalidPayload and KeyMissing."""
+        clear = not is_secret(job)
         try:
-            plain = orjson.dumps(value, default=json_form)
+            if clear and self.seal is not None:
+                return orjson.dumps(value, self._clear_form, CLEAR)
+            plain = orjson.dumps(value, json_form)
         except TypeError as error:
+            if met_secret(error):
+                raise InvalidPayload(
+                    f"a {kind} of {job.actor} holds a secret, and its job is not encrypted: mark a parameter "
+                    f"of {job.actor}, or set encryption = true in [queues.{job.queue}]."
+                ) from None
             raise InvalidPayload(f"a {kind} of {job.actor} has no JSON form: {error}") from None
-        if self.seal is None or not is_secret(job):
+        if clear or self.seal is None:
             return plain
         return self.seal.close(plain, _about(job, kind), secret=True)
 

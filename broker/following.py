@@ -26,7 +26,7 @@ class Following(threading.local):
 
     proxy: "JobProxy | None" = None
     made = 0
-    refused: Exception | None = None  # why the last job that was made here could not be sent
+    refused: BaseException | None = None  # why the last job that was made here could not be sent
 
     def begin(self, proxy: "JobProxy") -> None:
         self.proxy, self.made, self.refused = proxy, 0, None
@@ -34,7 +34,7 @@ class Following(threading.local):
     def end(self) -> None:
         self.proxy = self.refused = None
 
-    def note_refused(self, error: Exception) -> None:
+    def note_refused(self, error: BaseException) -> None:
         """A job that was made here could not be sent."""
         if self.proxy is not None:
             self.refused = error

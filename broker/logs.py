@@ -16,7 +16,7 @@ from broker.proxy import JobProxy
 from jobs.error_groups import telling
 from jobs.errors import HoldJob, RunEnded
 from jobs.failures import describe
-from jobs.hiding import to_hide
+from jobs.hiding import values_of
 from jobs.model import Outcome, Verdict
 
 logger = logging.getLogger("callboard.jobs")
@@ -39,7 +39,7 @@ class RedactedFailures(logging.Filter):
             return False  # the job's own line says it
         values = record.args if isinstance(record.args, tuple) else ()
         job = next((value for value in values if isinstance(value, JobProxy)), None)
-        hide = to_hide(job.args, job.kwargs, secret=job.secret) if job else ()
+        hide = values_of(job) if job else ()
         if any(isinstance(value, BaseException) for value in values):
             record.args = tuple(
                 describe(value, hide).message if isinstance(value, BaseException) else value
@@ -73,7 +73,7 @@ def quiet_actor(actor: "dramatiq.Actor[..., Any]") -> None:
         actor.logger.addFilter(NoDebugLines())
 
 
-def complain(hook: str, middleware: dramatiq.Middleware, error: Exception) -> None:
+def complain(hook: str, middleware: dramatiq.Middleware, error: BaseException) -> None:
     """Say that a hook failed. The error's own text may quote an argument."""
     failure = describe(error)
     hooks.error(

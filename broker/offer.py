@@ -1,15 +1,17 @@
 """From a message to the job that the store is offered. What depends on the actor alone is worked out once."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from broker.blobs import LargeArguments
+from broker.brought import LAST, NEXT, brought, refusal
 from broker.codec import Codec
 from broker.following import following
 from broker.options import DRAMATIQ_NAMES, NAMES, JobOptions, check_delay, check_names
 from broker.sent import SentMessage, as_sent
-from broker.uniqueness import arguments_by_name, check_parameters, one_at_a_time
+from broker.uniqueness import Args, arguments_by_name, as_given, check_parameters, one_at_a_time
 from jobs.errors import InvalidPayload, PayloadTooLarge
 from jobs.ids import SCOPE, check_stored_id, scoped_id
 from jobs.letters import Ended
@@ -21,14 +23,14 @@ if TYPE_CHECKING:
     from dramatiq import Message
 
 
-#: Options in which messages lie that are sent later: the next of a pipeline, what a complete group calls.
-NEXT, LAST = "pipe_target", "group_completion_callbacks"
+#: What an actor takes of arguments: with the types of its hints. Raises InvalidPayload.
+TakenBy = Callable[["dramatiq.Actor[..., Any]", Args, Mapping[str, Any]], tuple[Args, Mapping[str, Any]]]
 
 
 class Offer:
     """Jobs of one actor in one queue. `known` are the options that somebody reads; `is_private` says whether
     an actor's arguments are encrypted where its queue's rules leave that open. `rules_of` and `actors` tell
-    of the messages that come along, to be sent later.
+    of the messages that come along, to be sent later. `unique` counts what is `taken_by` the actor.
 
     Raises InvalidPayload when the actor declares an option that makes no sense.
     """
@@ -44,6 +46,7 @@ class Offer:
         large: LargeArguments | None = None,
         rules_of: RulesOf = same_rules_for_all,
         actors: "Mapping[str, dramatiq.Actor[..., Any]]" = MappingProxyType({}),
+        taken_by: TakenBy = lambda actor, args, kwargs: as_given(args, kwargs),
     ) -> None:
         self.queue = queue
         self.rules = rules
@@ -53,6 +56,7 @@ class Offer:
         self._is_private = is_private
         self._rules_of = rules_of
         self._actors = actors
+        self._as_taken = partial(taken_by, actor)
         self._secret = rules.encryption
         self._known = NAMES | DRAMATIQ_NAMES | frozenset(known)
         self._declared = JobOptions.declared(actor.options, rules)
@@ -97,7 +101,7 @@ class Offer:
             check_parameters(chosen.unique, self._actor.fn)
             unique = chosen.unique.of(
                 message.actor_name,
-                lambda: arguments_by_name(self._actor.fn, message.args, message.kwargs),
+                lambda: arguments_by_name(self._actor.fn, message.args, message.kwargs, self._as_taken),
                 chosen.tenant_id,
                 codec.seal,
             )
@@ -121,12 +125,14 @@ class Offer:
 
     def _encoded(self, message: SentMessage[Any], tenant: str, secret: bool) -> bytes:
         try:
-            return self._codec.encode(message, tenant, secret=secret)
-        except PayloadTooLarge:
+            return self._codec.encode(
+                message, tenant, secret=secret, never_secret=self.rules.encryption is False
+            )
+        except PayloadTooLarge as error:
             if self._large is None:
-                raise
-            small = self._large.put_away(message, tenant, secret=secret)
-            return self._codec.encode(small, tenant, secret=secret)
+                raise refusal(message, error, self._codec.max_bytes, own=True) from None
+        secret = secret or self._codec.holds_secret(message)  # of what is put away nothing is looked at
+        return self._large.put_away(message, tenant, secret=secret)
 
     def _brings_secrets(self, message: SentMessage[Any]) -> bool:
         """Whether a message that comes along is encrypted once it is sent. Raises InvalidPayload where its
@@ -136,7 +142,8 @@ class Offer:
         waiting: list[tuple[Mapping[str, Any], str]] = [(message.options, own)]
         while waiting:
             options, clear = waiting.pop()
-            for name, queue, within in _brought(options):
+            for form, within in brought(options):
+                name, queue = str(form.get("actor_name")), str(form.get("queue_name"))
                 ruled = encrypted = self._rules_of(queue).encryption
                 if encrypted is None:
                     actor = self._actors.get(name)  # of one that is not declared here nobody can tell
@@ -154,13 +161,3 @@ class Offer:
     def _dead_letter(self, tenant: str) -> str:
         """Where it goes when the store itself gives it up, because its workers died."""
         return self.rules.dead_letter_of(Ended.lost(self.queue, self._actor.actor_name, tenant))
-
-
-def _brought(options: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Actor, queue and options of each message in a message's options."""
-    last = options.get(LAST)
-    for form in (options.get(NEXT), *(last if isinstance(last, list | tuple) else ())):
-        if isinstance(form, Mapping):
-            within = form.get("options")
-            found = within if isinstance(within, Mapping) else {}
-            yield str(form.get("actor_name")), str(form.get("queue_name")), found

@@ -10,6 +10,7 @@ from dramatiq.broker import MessageProxy
 from broker.worker.interrupts import NOT_RUNNING, interrupt
 from broker.worker.ledger import NO_SLOT
 from jobs.error_groups import telling
+from jobs.hiding import Arguments
 from jobs.model import FetchedJob, NewJob, Verdict
 from jobs.scope import Scope
 
@@ -33,6 +34,7 @@ class JobProxy(MessageProxy):
     ended_before = 0  # how many runs of the process had ended when it started
     slot = NO_SLOT  # in the ledger
     _exception: BaseException | None = None
+    hidden: Arguments | None = None  # its arguments, once a text was told without them
     owner = ""  # the process that holds the lease
     cancelled = False  # somebody wants it cancelled; an actor may look
     cancel_reason = ""  # as they said
@@ -44,6 +46,9 @@ class JobProxy(MessageProxy):
     reporter: Any = None  # of progress
     log_chunks = 0
     step_run: Any = None  # the steps of this run, once there is one
+    under_way: Any = None  # what must end before it does, once it has such
+    over = 0  # once its actor has ended: the thread that decides what becomes of it
+    outer: "JobProxy | None" = None  # the run in which it is run, in a test
     code = ""  # the kind of its failure, set by whoever decided about it
     deadline_at: float | None = None  # monotonic seconds, for a job that has one
     cost: tuple[float, str] | None = None  # amount and unit, as the actor reported it

@@ -12,6 +12,10 @@ from broker.following import following
 #: Attribute of a message that met a unique key: the id of the job that is there.
 THERE = "job_there"
 
+#: Why a message made no job: one with its id is there; one had its id and has left the store, which remembers
+#: it (`id_memory_ms` of the queue), so nothing runs; one holds its unique key.
+SAME_ID, REMEMBERED_ID, SAME_KEY = "id", "remembered", "unique"
+
 R = TypeVar("R", covariant=True)
 M = TypeVar("M", bound="Message[Any]")
 
@@ -20,12 +24,15 @@ M = TypeVar("M", bound="Message[Any]")
 class SentMessage(Message[R]):
     """What `send()` returns. `message_id` is the id of the job that is there.
 
-    `created` is False when that job was there before, by its id or by its unique key: then nothing was added.
-    `replaced` is the id of the job whose place this one took (the unique modes debounce and latest).
+    `created` is False when nothing was added; then `reason` is "id" or "unique" when a job with its id or its
+    unique key was there before, and "remembered" when the id was used by a job that has left: then there is
+    none, and another one needs another id. `replaced` is the id of the job whose place this one took (the
+    unique modes debounce and latest).
     """
 
     created: bool = True
     replaced: str | None = None
+    reason: str = ""
 
     def asdict(self) -> dict[str, Any]:
         """The message without what became of it: a pipeline and a callback make a Message of it."""
@@ -74,9 +81,15 @@ def make_message(
 
 
 def as_sent(
-    message: "Message[R]", message_id: str, created: bool = True, replaced: str | None = None
+    message: "Message[R]",
+    message_id: str,
+    created: bool = True,
+    replaced: str | None = None,
+    reason: str = "",
 ) -> "SentMessage[R]":
     """The message under the id of the job that is there, and what became of it."""
     sent: SentMessage[R] = object.__new__(SentMessage)
-    sent.__dict__.update(message.__dict__, message_id=message_id, created=created, replaced=replaced)
+    sent.__dict__.update(
+        message.__dict__, message_id=message_id, created=created, replaced=replaced, reason=reason
+    )
     return sent

@@ -17,6 +17,7 @@ from dataclasses import replace
 import dramatiq.asyncio
 from dramatiq.middleware import AsyncIO, SkipMessage
 
+from broker import runs
 from broker.broker import CallboardBroker
 from broker.following import with_followers
 from broker.proxy import JobProxy
@@ -152,6 +153,7 @@ def run_through(broker: CallboardBroker, proxy: JobProxy) -> None:
             proxy.stuff_exception(skipped)
         broker.emit_after("skip_message", proxy)
     except KeyboardInterrupt:
+        runs.end(proxy)
         raise
     except BaseException as error:  # noqa: BLE001  whatever an actor raises is its outcome
         proxy.stuff_exception(error)

@@ -11,20 +11,30 @@ Keys hold within a tenant and an actor.
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
 
-from broker.json_form import json_form
+from broker.canonical import canonical
 from jobs.errors import InvalidPayload
 from jobs.ids import UNIQUE_GATE
 from jobs.model import Unique, UniqueMode
 from jobs.sealing import Seal
 
+Args = tuple[Any, ...]
+#: Arguments with the types of their function's hints, by place and by name. Raises InvalidPayload.
+AsTaken = Callable[[Args, Mapping[str, Any]], tuple[Args, Mapping[str, Any]]]
+
 LONGEST_KEY = 1_000
 LONGEST_TTL_MS = 10**12
 _MODES = tuple(mode.value for mode in UniqueMode)
+
+
+def as_given(args: Args, kwargs: Mapping[str, Any]) -> tuple[Args, Mapping[str, Any]]:
+    """Where nothing checks arguments."""
+    return args, kwargs
 
 
 class Uniqueness(NamedTuple):
@@ -49,7 +59,7 @@ class Uniqueness(NamedTuple):
         """
         try:
             return Unique(digest(self._values(arguments), tenant, seal), self.mode, self.ttl_ms)
-        except TypeError:
+        except (TypeError, RecursionError):
             raise InvalidPayload(f"{actor}: unique counts a value that has no JSON form.") from None
 
     def _values(self, arguments: Callable[[], Mapping[str, Any]]) -> object:
@@ -96,14 +106,23 @@ def check_parameters(unique: Uniqueness | None, function: Callable[..., Any]) ->
 
 
 def arguments_by_name(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    function: Callable[..., Any], args: Args, kwargs: Mapping[str, Any], as_taken: AsTaken = as_given
 ) -> Mapping[str, Any]:
-    """What a call gives to each parameter, with the defaults of those left out. Raises InvalidPayload."""
+    """What a call gives to each parameter, with the defaults of those left out, as the function takes it:
+    "5" is 5 for a number. Raises InvalidPayload."""
+    args, kwargs = as_taken(args, kwargs)
     try:
-        bound = _signature(function).bind(*args, **kwargs)
+        bound = _bound(function, args, kwargs)
     except TypeError as error:
         raise InvalidPayload(f"unique: {error}.") from None
+    left_out = [name for name in _signature(function).parameters if name not in bound.arguments]
     bound.apply_defaults()
+    if left_out:  # a default of 1 is 1.0 for a float, as it is when it is given
+        try:
+            bound = _bound(function, *as_taken(bound.args, bound.kwargs))
+        except InvalidPayload:
+            bound.arguments.update(_defaults(function, args, kwargs, left_out, as_taken))
+        bound.apply_defaults()
     return bound.arguments
 
 
@@ -114,10 +133,31 @@ def one_at_a_time(actor: str, unique: Unique) -> str:
 
 def digest(values: object, tenant: str = "", seal: Seal | None = None) -> str:
     """A key that tells nothing of the values: equal ones, in whatever order they were named, have one key."""
-    written = orjson.dumps(values, default=_to_json, option=orjson.OPT_SORT_KEYS)
+    written = orjson.dumps(canonical(values), option=orjson.OPT_SORT_KEYS)
     if seal is not None:
         return seal.digest(written, tenant, "unique")
     return hashlib.sha256(written).hexdigest()[:32]
+
+
+def _bound(function: Callable[..., Any], args: Args, kwargs: Mapping[str, Any]) -> inspect.BoundArguments:
+    return _signature(function).bind(*args, **kwargs)
+
+
+def _defaults(
+    function: Callable[..., Any],
+    args: Args,
+    kwargs: Mapping[str, Any],
+    names: list[str],
+    as_taken: AsTaken,
+) -> dict[str, Any]:
+    """Of these defaults those that could be given, as the function would take them: None for a text could
+    not, and stays what it is."""
+    found = {}
+    for name in names:
+        default = _signature(function).parameters[name].default
+        with suppress(InvalidPayload, TypeError):
+            found[name] = _bound(function, *as_taken(args, {**kwargs, name: default})).arguments[name]
+    return found
 
 
 @lru_cache(maxsize=1_000)
@@ -127,10 +167,3 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
 
 def _names(by: object) -> bool:
     return isinstance(by, list | tuple) and bool(by) and all(isinstance(name, str) for name in by)
-
-
-def _to_json(value: Any) -> Any:
-    if isinstance(value, set | frozenset):
-        # Sets are written in any order; equal ones must have one key.
-        return sorted(value, key=lambda one: orjson.dumps(one, default=_to_json, option=orjson.OPT_SORT_KEYS))
-    return json_form(value)

@@ -2,25 +2,31 @@
 
 from collections.abc import Generator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import takewhile
+from typing import Any
 
 from sqlalchemy import Engine, delete, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from database.chain import EXECUTIONS, OPERATORS, ChainKeys, locked_chain, mark_flaw, seal
-from database.engine import write_session
+from database.engine import read_session, write_session
 from database.execution_rows import now, text_of
 from database.models import AuditBatch, AuditChain, JobExecution, OperatorAction
 
 CHUNK = 5_000  # rows of one transaction: writers wait for it, some hundredths of a second
 BATCHES = 500
 
+_Column = InstrumentedAttribute[Any]
+
 
 class AuditRetention:
     """Each run yields how many rows a chunk removed; closing it ends it there.
 
-    What is old is what was stored before: a batch goes with all its rows. All raise DatabaseUnavailable, and
-    AuditKeyMissing when the key that the chain was last written with is not here.
+    What is old is what was stored before: a batch goes with all its rows. What is removed is the beginning of
+    a chain. A time of the future in it, which a host with a wrong clock wrote, keeps nothing: it goes with
+    what came after it. A time of the past takes nothing with it, or one such host would empty the audit.
+
+    All raise DatabaseUnavailable, and AuditKeyMissing when the key that the chain was last written with is
+    not here.
     """
 
     def __init__(self, engine: Engine, keys: ChainKeys | None = None) -> None:
@@ -32,14 +38,27 @@ class AuditRetention:
         cutoff = _cutoff(older_than)
         while removed := self._rows_before_the_chain(cutoff):
             yield removed
-        while removed := self._batches(cutoff):
+        through = self._through(EXECUTIONS, AuditBatch.number, AuditBatch.recorded_at, cutoff)
+        while removed := self._batches(through):
             yield removed
 
     def operators(self, older_than: timedelta) -> Generator[int, None, None]:
         """Remove what operators did longer ago than this."""
         cutoff = _cutoff(older_than)
-        while removed := self._actions(cutoff):
+        through = self._through(OPERATORS, OperatorAction.number, OperatorAction.at, cutoff)
+        while removed := self._actions(through):
             yield removed
+
+    def _through(self, name: str, number: _Column, at: _Column, cutoff: str) -> int:
+        """The last link that goes: the last old one before any that is neither old nor of the future."""
+        with read_session(self._engine) as session:
+            chain = session.get_one(AuditChain, name)
+            young = select(number).where(number > chain.cut_number, at >= cutoff, at <= now())
+            first = session.scalar(young.order_by(number).limit(1))
+            old = select(number).where(number > chain.cut_number, at < cutoff)
+            if first is not None:
+                old = old.where(number < first)
+            return session.scalar(old.order_by(number.desc()).limit(1)) or 0
 
     def _rows_before_the_chain(self, cutoff: str) -> int:
         with write_session(self._engine) as session:
@@ -54,10 +73,10 @@ class AuditRetention:
                 self._note(chain, before_id=0)
             return len(ids)
 
-    def _batches(self, cutoff: str) -> int:
+    def _batches(self, through: int) -> int:
         with write_session(self._engine) as session:
             chain = locked_chain(session, EXECUTIONS)
-            batches = _oldest(session, chain.cut_number, cutoff)
+            batches = _oldest(session, chain.cut_number, through)
             if not batches:
                 return 0
             last = batches[-1]
@@ -70,16 +89,15 @@ class AuditRetention:
             count: int = removed.rowcount  # type: ignore[attr-defined]
             return max(1, count)  # 0 says that nothing is old any more
 
-    def _actions(self, cutoff: str) -> int:
+    def _actions(self, through: int) -> int:
         with write_session(self._engine) as session:
             chain = locked_chain(session, OPERATORS)
-            rows = session.execute(
-                select(OperatorAction.number, OperatorAction.at, OperatorAction.hash)
-                .where(OperatorAction.number > chain.cut_number)
+            old = session.execute(
+                select(OperatorAction.number, OperatorAction.hash)
+                .where(OperatorAction.number > chain.cut_number, OperatorAction.number <= through)
                 .order_by(OperatorAction.number)
                 .limit(CHUNK)
             ).all()
-            old = list(takewhile(lambda row: row.at < cutoff, rows))
             if not old:
                 return 0
             session.execute(delete(OperatorAction).where(OperatorAction.number <= old[-1].number))
@@ -97,15 +115,18 @@ class AuditRetention:
         seal(chain, self._keys)
 
 
-def _oldest(session: Session, after: int, cutoff: str) -> Sequence[AuditBatch]:
-    """The first batches of the chain while they are old, as many as fit one chunk."""
+def _oldest(session: Session, after: int, through: int) -> Sequence[AuditBatch]:
+    """The first batches of the chain up to this one, as many as fit one chunk."""
     batches = session.scalars(
-        select(AuditBatch).where(AuditBatch.number > after).order_by(AuditBatch.number).limit(BATCHES)
+        select(AuditBatch)
+        .where(AuditBatch.number > after, AuditBatch.number <= through)
+        .order_by(AuditBatch.number)
+        .limit(BATCHES)
     ).all()
     rows, taken = 0, 0
     for batch in batches:
         rows += batch.rows
-        if batch.recorded_at >= cutoff or (taken and rows > CHUNK):
+        if taken and rows > CHUNK:
             break
         taken += 1
     return batches[:taken]

@@ -46,17 +46,17 @@ class BucketBlobs:
         self._opened: S3Store | None = None
 
     def put(self, key: str, job_id: str, data: bytes) -> None:
-        import obstore
-
         head = json.dumps({"job": job_id, "at": time.time_ns() // 1_000_000}).encode()
         with self._understood():
+            import obstore
+
             obstore.put(self._store(), _checked(key), head + b"\n" + data)
 
     def get(self, key: str) -> bytes | None:
-        import obstore
-        from obstore.exceptions import NotFoundError
-
         with self._understood():
+            import obstore
+            from obstore.exceptions import NotFoundError
+
             try:
                 return bytes(obstore.get(self._store(), _checked(key)).bytes()).partition(b"\n")[2]
             except (NotFoundError, FileNotFoundError):
@@ -78,9 +78,9 @@ class BucketBlobs:
         return found
 
     def remove(self, keys: Sequence[str]) -> int:
-        import obstore
-
         with self._understood():
+            import obstore
+
             obstore.delete(self._store(), [_checked(key) for key in keys])
         return len(keys)
 
@@ -90,17 +90,17 @@ class BucketBlobs:
         return self._opened
 
     def _objects(self, after: str) -> Iterator[Any]:
-        import obstore
-
         with self._understood():
+            import obstore
+
             for chunk in obstore.list(self._store(), offset=after or None, chunk_size=500):
                 yield from (meta for meta in chunk if _KEY.fullmatch(meta["path"]))
 
     def _head(self, key: str) -> dict[str, Any] | None:
-        import obstore
-        from obstore.exceptions import NotFoundError
-
         with self._understood():
+            import obstore
+            from obstore.exceptions import NotFoundError
+
             try:
                 start = bytes(obstore.get_range(self._store(), key, start=0, end=_LONGEST_HEAD))
                 line = start.partition(b"\n")[0]

@@ -96,10 +96,10 @@ def deliver(
             response = transport.handle_request(request)
             body = _beginning(response)
         except Exception as error:
-            raise _network_failure(error, endpoint, request.url, timeout_seconds) from error
+            raise _network_failure(error, request.url, timeout_seconds) from error
     spent = (time.monotonic() - started) * 1000
     delivery = Delivery(response.status_code, spent, clean(body.decode("utf-8", "replace"), _EXCERPT_CHARS))
-    _judge(endpoint, delivery, httpx2.Headers(response.headers))
+    _judge(request.url.host, delivery, httpx2.Headers(response.headers))
     return delivery
 
 
@@ -129,9 +129,9 @@ def _request(
     try:
         url = httpx2.URL(endpoint.url)
     except (httpx2.InvalidURL, TypeError):
-        raise PermanentFailure(f"The URL of webhook endpoint {endpoint.id!r} cannot be read.") from None
+        raise PermanentFailure("The URL of this webhook endpoint cannot be read.") from None
     if url.scheme not in ("http", "https") or not url.host:
-        raise PermanentFailure(f"The URL of webhook endpoint {endpoint.id!r} must be http:// or https://.")
+        raise PermanentFailure("The URL of this webhook endpoint must be http:// or https://.")
     headers = {
         "content-type": "application/json",
         "user-agent": "callboard-webhooks/1",
@@ -159,7 +159,7 @@ def _signature(endpoint: WebhookEndpoint, message_id: str, payload: bytes, times
         signer = Webhook(endpoint.secret)
     except Exception:  # noqa: BLE001 - the library raises several kinds; its text could show the secret
         raise PermanentFailure(
-            f"The secret of webhook endpoint {endpoint.id!r} is not base64 after whsec_; make a new one."
+            "The secret of this webhook endpoint is not base64 after whsec_; make a new one."
         ) from None
     # The library takes the clock's digits as UTC whatever the zone says.
     return signer.sign(message_id, timestamp.astimezone(UTC), text)
@@ -178,11 +178,11 @@ def _beginning(response: "httpx2.Response") -> bytes:
     return found[:_BODY_BYTES]
 
 
-def _judge(endpoint: WebhookEndpoint, delivery: Delivery, headers: "httpx2.Headers") -> None:
+def _judge(host: str, delivery: Delivery, headers: "httpx2.Headers") -> None:
     status = delivery.status_code
     if 200 <= status < 300:
         return
-    said = f"Webhook endpoint {endpoint.id!r} answered {status}"
+    said = f"The webhook endpoint at {host} answered {status}"
     if status == 410:
         raise EndpointGone(f"{said} (gone): disable it.", delivery)
     if status in _PASSING or status >= 500:
@@ -193,12 +193,10 @@ def _judge(endpoint: WebhookEndpoint, delivery: Delivery, headers: "httpx2.Heade
     raise WebhookRefused(f"{said}: it refuses the message.", delivery)
 
 
-def _network_failure(
-    error: Exception, endpoint: WebhookEndpoint, url: "httpx2.URL", timeout_seconds: float
-) -> Exception:
+def _network_failure(error: Exception, url: "httpx2.URL", timeout_seconds: float) -> Exception:
     import httpcore2
 
-    where = f"Webhook endpoint {endpoint.id!r} ({url.host})"
+    where = f"The webhook endpoint at {url.host}"
     if isinstance(error, IntegrationError):
         return error
     if isinstance(error, httpcore2.TimeoutException):

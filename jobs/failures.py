@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import sys
 import traceback
 from collections import deque
 from collections.abc import Collection, Mapping
@@ -12,7 +13,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from jobs.hiding import WINDOW, hide_values
+from jobs.hiding import HIDDEN, WINDOW, Arguments, as_arguments
 
 Worded = TypeVar("Worded", bound=BaseException)
 MAX_MESSAGE = 500
@@ -50,18 +51,32 @@ class Failure:
         return orjson.dumps({"error": error})
 
 
-def describe(exception: BaseException, hide: Collection[object] = ()) -> Failure:
-    """Write down an exception. `hide` are the job's arguments: what the message quotes of them is taken out.
+def describe(exception: BaseException, hide: Collection[object] | Arguments = ()) -> Failure:
+    """Write down an exception. `hide` are the job's arguments: what its message, or the name of its type,
+    quotes of them is taken out.
 
     Only refusals that are `worded_without_values` stay as they are.
     """
-    message = _text(exception)
-    if not getattr(exception, _OURS, False):
+    hide = as_arguments(hide)
+    kind = type_name(exception, hide)
+    message = _text(exception) or kind
+    if not is_worded_without_values(exception):
         # A few characters more, so that a value across the cut is still known for what it is.
-        message = redact(hide_values(message[: _READ + WINDOW], hide, cut=_READ))
+        message = redact(hide.hide(message[: _READ + WINDOW], cut=_READ))
     frames = traceback.extract_tb(exception.__traceback__)[-MAX_FRAMES:]
     stack = tuple(f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames)
-    return Failure(type(exception).__name__, message[:MAX_MESSAGE], stack, _fingerprint(exception))
+    return Failure(kind, message[:MAX_MESSAGE], stack, _fingerprint(exception, kind))
+
+
+def type_name(exception: BaseException, hide: Collection[object] | Arguments = ()) -> str:
+    """The name of an exception's class. Of one that was made at run time, whose name may quote an argument,
+    it is that of the nearest class above it that does not."""
+    arguments = as_arguments(hide)
+    for kind in type(exception).__mro__:
+        name = kind.__name__
+        if _is_declared(kind) or arguments.hide(name) == name:
+            return name
+    return HIDDEN
 
 
 def fingerprint_of(error: Mapping[str, Any]) -> str:
@@ -80,6 +95,10 @@ def worded_without_values(error: Worded) -> Worded:
     return error
 
 
+def is_worded_without_values(error: BaseException) -> bool:
+    return bool(getattr(error, _OURS, False))
+
+
 def redact(text: str) -> str:
     """Take mail addresses, long numbers and long quotations out of a text."""
     return _LONG_NUMBER.sub("[number]", _ADDRESS.sub("[address]", _QUOTED.sub("[text]", text)))
@@ -91,10 +110,20 @@ def _text(exception: BaseException) -> str:
         text = str(exception)
     except Exception:  # noqa: BLE001
         text = ""
-    return (text or type(exception).__name__).encode("utf-8", "replace").decode()
+    return text.encode("utf-8", "replace").decode()
 
 
-def _fingerprint(exception: BaseException) -> str:
+def _is_declared(kind: type) -> bool:
+    """Whether a class was written down in a module or a function, where nobody knew the arguments."""
+    if "<locals>" in kind.__qualname__:
+        return True
+    at: Any = sys.modules.get(str(kind.__module__))
+    for name in kind.__qualname__.split("."):
+        at = getattr(at, "__dict__", {}).get(name)
+    return at is kind
+
+
+def _fingerprint(exception: BaseException, kind: str) -> str:
     # Modules and functions, no folders and lines: a release may lie in a folder of its own, and move code.
     innermost: deque[FrameType] = deque(maxlen=_TELLING)
     trace = exception.__traceback__
@@ -102,7 +131,7 @@ def _fingerprint(exception: BaseException) -> str:
         innermost.append(trace.tb_frame)
         trace = trace.tb_next
     functions = [_CHANGING.sub("", _function(frame)) for frame in innermost]
-    parts = [type(exception).__module__, type(exception).__name__, *functions]
+    parts = [type(exception).__module__, kind, *functions]
     return hashlib.sha256("\n".join(parts).encode("utf-8", "replace")).hexdigest()[:16]
 
 

@@ -283,8 +283,8 @@ class JobStore(ABC):
 
     @abstractmethod
     def withdraw(self, job_ids: Sequence[str]) -> list[bool]:
-        """Take back jobs that no worker was ever given, as if they had not been sent: the same ids can be sent
-        again at once, and their unique keys are free. False for all others."""
+        """Take back jobs that no worker was ever given, as if they had not been sent: the same ids can be
+        sent again at once, and their unique keys are free. False for all others."""
 
     @abstractmethod
     def retry_dead(

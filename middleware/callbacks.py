@@ -6,7 +6,7 @@ Once for the outcome, not for an attempt: what is tried again, held, handed back
 The callback is a job of its own that is accepted in the step that stores the outcome.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import dramatiq
@@ -51,14 +51,8 @@ class Callbacks(middleware.Callbacks):
 
     def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         """Refuse to start where a callback could not be sent."""
-        for actor in broker.actors.values():
-            for name in ("on_success", "on_failure"):
-                target = callback_of(name, {}, actor.options) or ""
-                needed = DELIVERER if target.startswith(WEBHOOK) else target
-                if needed and needed not in broker.actors:
-                    raise UnknownActor(
-                        f"{name} of {actor.actor_name} is {target!r}, but there is no actor named {needed!r}."
-                    )
+        for _, words in missing_callbacks(broker):
+            raise UnknownActor(words)
 
     def before_enqueue(
         self, broker: dramatiq.Broker, message: "dramatiq.Message[Any]", delay: int | None
@@ -123,6 +117,19 @@ class Callbacks(middleware.Callbacks):
                         f"{name} names the webhook endpoint {endpoint!r}, but the settings have {known}; "
                         f"add [webhooks.{endpoint}]."
                     )
+                )
+
+
+def missing_callbacks(broker: dramatiq.Broker) -> "Iterator[tuple[dramatiq.Actor[..., Any], str]]":
+    """Actors that declare a callback which no actor here could take, each with a sentence."""
+    for actor in broker.actors.values():
+        for name in NAMES:
+            target = callback_of(name, {}, actor.options) or ""
+            needed = DELIVERER if target.startswith(WEBHOOK) else target
+            if needed and needed not in broker.actors:
+                yield (
+                    actor,
+                    f"{name} of {actor.actor_name} is {target!r}, but there is no actor named {needed!r}.",
                 )
 
 

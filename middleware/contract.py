@@ -32,8 +32,11 @@ _CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False)
 _SILENT = frozenset({"missing", "extra_forbidden", "literal_error", "enum"})
 #: A shorter value may stand in any sentence by chance.
 _TELLING = 3
+#: So much is told of a name that somebody gave and nobody knows.
+_LONGEST_NAME = 64
 
-
+#: What *args and **kwargs take, by name.
+REST = "the rest"
 #: Words of a schema that change nothing of what it accepts.
 _WORDS = frozenset({"title", "description", "examples"})
 _NAMED = frozenset({"properties", "$defs"})
@@ -83,6 +86,7 @@ class Contract:
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments with the types of the hints. Raises InvalidPayload naming each field at fault."""
         named, more = self._name(args, kwargs)
+        refusal = None
         try:
             values = self._validate(named)
             if self._more is not None:
@@ -91,7 +95,9 @@ class Contract:
                 extra = {name: value for name, value in values.items() if name not in self._names}
                 values |= self._more_named.validate_python(extra)
         except ValidationError as error:
-            raise self._refusal(f"cannot take these arguments: {self._faults(error)}.") from None
+            refusal = self._refusal(f"cannot take these arguments: {self._faults(error)}.")
+        if refusal is not None:
+            raise refusal from None  # out here: not even its context brings along what pydantic quotes
         if kwargs or self._more_named is not None:
             placed = tuple([values.pop(name) for name in self._positional[: len(args)]])
         else:
@@ -102,14 +108,19 @@ class Contract:
             placed += tuple(values.pop(name, default) for name, default in rest)
         return placed + more, values
 
-    def private_values(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
-        """Those of these arguments that are, or may hold, what is marked Secret or PII."""
-        if not self.private:
-            return ()
+    def arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """These arguments by the names of parameters; what *args and **kwargs take is under `REST`."""
         named, more = self._name(args, kwargs)
         rest = [*more, *(value for name, value in named.items() if name not in self._names)]
-        marked = [value for name, value in named.items() if name in self.private and name in self._names]
-        return (*marked, *(rest if self._rest_is_private else ()))
+        known = {name: value for name, value in named.items() if name in self._names}
+        return known | ({REST: rest} if rest else {})
+
+    def private_arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Those that are, or may hold, what is marked Secret or PII."""
+        if not self.private:
+            return {}
+        private = self.private | {REST} if self._rest_is_private else self.private
+        return {name: value for name, value in self.arguments(args, kwargs).items() if name in private}
 
     def schema(self) -> dict[str, Any]:
         """The JSON schema of the arguments by name."""
@@ -142,8 +153,16 @@ class Contract:
     def _faults(self, error: ValidationError) -> str:
         """Place and reason of the first five faults, in which no value stands."""
         known = self._names | set(_properties(self._schema))
-        found = error.errors(include_url=False, include_context=False)[:5]
-        return "; ".join(self._fault(fault, known) for fault in found)
+        found = error.errors(include_url=False, include_context=False)
+        told = []
+        if self.private:
+            # The name of an argument that nobody expects may be anything, a value too.
+            strange = [fault for fault in found if _is_strange(fault)]
+            found = [fault for fault in found if not _is_strange(fault)]
+            if strange:
+                expected = ", ".join(self.parameters()) or "none"
+                told = [f"{len(strange)} given by name that it does not have (it takes {expected})"]
+        return "; ".join([self._fault(fault, known) for fault in found[:5]] + told)
 
     def _fault(self, fault: Mapping[str, Any], known: set[str] | frozenset[str]) -> str:
         path = fault["loc"]
@@ -152,7 +171,7 @@ class Contract:
         if not private:
             return f"{_place(path, known)}: {_reason(fault)}"
         # Of these not even a short value, or a number that is the key of a dictionary, may be quoted.
-        names = [step for step in path if isinstance(step, str)] or ["an argument"]
+        names = [step for step in path if isinstance(step, str) and step.isidentifier()] or ["an argument"]
         return f"{_place(tuple(names), known)}: {_silent_reason(fault)}"
 
 
@@ -200,7 +219,11 @@ def _properties(schema: Any) -> Iterator[str]:
 def _place(path: tuple[int | str, ...], known: set[str] | frozenset[str]) -> str:
     # The key of a dictionary is a value of the caller's, too.
     shown = [str(step) for at, step in enumerate(path) if at == 0 or isinstance(step, int) or step in known]
-    return ".".join(shown)
+    return ".".join([step if step in known else step[:_LONGEST_NAME] for step in shown])
+
+
+def _is_strange(fault: Mapping[str, Any]) -> bool:
+    return fault["type"] == "extra_forbidden" and len(fault["loc"]) == 1
 
 
 def _reason(fault: Mapping[str, Any]) -> str:

@@ -3,10 +3,11 @@
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from jobs import running as runs
 from middleware.delivery import Delivery
 
-#: Set by the progress middleware around each run.
-running: ContextVar[Delivery | None] = ContextVar("callboard_job", default=None)
+#: Set by the broker around each run, before the first hook and after the last.
+running: ContextVar[Delivery | None] = runs.running
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,17 @@ from typing import Any, Protocol, cast
 
 from dramatiq.broker import MessageProxy
 
-from jobs.hiding import to_hide
+from jobs.hiding import Arguments, values_of
 from jobs.model import FetchedJob, Verdict
 from jobs.scope import Scope
 
 
 class Reporter(Protocol):
-    """Where the progress of a running job goes at once."""
+    """Where the progress of a running job goes at once, and what of it cannot be shown."""
 
     def put(self, job: "Delivery", latest: bytes) -> None: ...
+
+    def refuse(self, job: "Delivery", why: Exception) -> None: ...
 
 
 class Delivery(Protocol):
@@ -38,6 +40,7 @@ class Delivery(Protocol):
     message_id: str
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    hidden: Arguments | None  # its arguments, once a text was told without them
     options: dict[str, Any]
     failed: bool
     result: Any
@@ -47,10 +50,12 @@ class Delivery(Protocol):
     verdict: Verdict | None
     detail: bytes
     progress: bytes | None
-    reporter: Reporter
+    reporter: Reporter | None  # None where the place of progress is left out
     milestones: tuple[tuple[float, int], ...]  # percent and when, ms since 1970
     steps: Any  # the middleware of this name, or None; `step_run` is what it knows of this run
     step_run: Any
+    under_way: Any  # what must end before this run does, once it has such; see middleware/under_way.py
+    over: int  # once its actor has ended: the thread that decides what becomes of it
     log: Any  # the writer of the job's log, or None
     log_chunks: int  # that it has sent of this delivery
     trace_id: str
@@ -81,9 +86,9 @@ class Delivery(Protocol):
         """Raise `kind` in the actor that runs this job, and in nothing else."""
 
 
-def arguments_of(delivery: Delivery) -> tuple[object, ...]:
+def arguments_of(delivery: Delivery) -> Arguments:
     """The values that no record, row or log line may quote; the names of parameters may stand there."""
-    return to_hide(delivery.args, delivery.kwargs, secret=delivery.secret)
+    return values_of(delivery)
 
 
 def delivery(message: MessageProxy) -> Delivery:

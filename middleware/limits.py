@@ -22,7 +22,6 @@ import dramatiq
 
 from jobs.errors import CallboardError, InvalidPayload, PermanentError
 from jobs.failures import worded_without_values
-from jobs.hiding import hide_values
 from jobs.limits import (
     LARGEST_COST,
     Algorithm,
@@ -36,11 +35,13 @@ from jobs.limits import (
     check_resource,
 )
 from jobs.store import JobStore
+from middleware.clear_names import quoted_in
 from middleware.contract import contract_of
 from middleware.current import running
 from middleware.delivery import Delivery
 from middleware.gates import GateTemplate, template_of
 from middleware.permits import End, Permit, PermitToCome, on_an_event_loop
+from middleware.under_way import UnderWay, under_way_of
 from middleware.wants import provider_wants, refusal, want_of, whose_of
 
 logger = logging.getLogger(__name__)
@@ -78,7 +79,8 @@ def limit(resource: str, cost: int = 1) -> "Permit":
     does nothing.
 
     Raises InvalidPayload for a resource that no limit is for, or of which the job already holds what there
-    is; LeaseLost when another process has the job; PermanentError for a plain `with` on an event loop.
+    is; LeaseLost when another process has the job, or the run has ended; PermanentError for a plain `with`
+    on an event loop.
     """
     rule, whose = check_resource(resource)
     cost = _checked_cost(cost)
@@ -87,10 +89,16 @@ def limit(resource: str, cost: int = 1) -> "Permit":
         return Permit()
     limiter: Limiter = job.limiter
     name = f"{rule}:{whose}"
+    under_way = under_way_of(job)
+    take = partial(_take, limiter, under_way, job, name, cost)
     if on_an_event_loop():
-        take = partial(limiter.take, job, name, cost)
-        return PermitToCome(name, take, partial(limiter.forgotten, job, name))
-    return Permit(limiter.take(job, name, cost))
+        return PermitToCome(name, take, partial(limiter.forgotten, job, name), under_way)
+    return Permit(take(), under_way)
+
+
+def _take(limiter: Limiter, under_way: UnderWay, job: Delivery, name: str, cost: int) -> End:
+    with under_way.in_this_thread():  # nothing is taken for a run that has ended
+        return limiter.take(job, name, cost)
 
 
 class Limits(dramatiq.Middleware):
@@ -244,7 +252,7 @@ class Limits(dramatiq.Middleware):
         self._check_name(job, resource)
         # A permit that the job has since its start, because this is its gate, is the one that is meant.
         if rule.algorithm is Algorithm.CONCURRENCY and resource == self._gate_of(job):
-            return None
+            return _ends_with_the_run
         cost = cost if cost > 1 else rule.cost
         want = want_of(rule, whose_of(rule, resource), job.job.lane, cost, WaitScope.JOB)
         store, token, queue = self._store(), job.job.token, job.queue_name
@@ -274,16 +282,28 @@ class Limits(dramatiq.Middleware):
 
     def _check_name(self, job: Delivery, resource: str) -> None:
         """Jobs, tenants and people who look at them share the counters: their names are never encrypted."""
-        private = contract_of(job.actor_name, self._functions[job.actor_name]).private_values(
-            job.args, job.kwargs
-        )
-        if private and hide_values(resource, private) != resource:
-            raise worded_without_values(
-                InvalidPayload(
-                    "limit() was given a name with the value of an argument that is marked Secret or PII, "
-                    "and names of resources are stored in clear: name the resource by an id."
-                )
-            )
+        contract = contract_of(job.actor_name, self._functions[job.actor_name])
+        words, hidden = _OF_MARKED, contract.private_arguments(job.args, job.kwargs)
+        if job.secret and not contract.private and resource != self._gate_of(job):
+            # Nothing says which of them the queue is encrypted for. A gate is in clear already.
+            words, hidden = _OF_ENCRYPTED, contract.arguments(job.args, job.kwargs)
+            resource = resource.partition(":")[2]
+        if hidden and (shown := quoted_in(resource, hidden)) is not None:
+            raise worded_without_values(InvalidPayload(words.format(shown)))
+
+
+_OF_MARKED = (
+    "limit() was given a name with the value of {}, which is marked Secret or PII, and names of resources "
+    "are stored in clear: name the resource by an id."
+)
+_OF_ENCRYPTED = (
+    "limit() was given a name with the value of {}, and names of resources are stored in clear, while the "
+    "arguments of this job are encrypted: mark those that are Secret or PII, and the others may be named."
+)
+
+
+def _ends_with_the_run() -> None:
+    """There is nothing to give back at the end of the block, but the run must not end within it."""
 
 
 def _checked_cost(cost: object) -> int:

@@ -1,6 +1,7 @@
 """Finds the marks of `jobs.marks` in a type hint, at any depth."""
 
 from dataclasses import is_dataclass
+from functools import lru_cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import pydantic
@@ -10,11 +11,19 @@ from jobs.marks import Mark
 
 #: Pydantic's own, which hide what they hold.
 _SECRETS = (pydantic.SecretStr, pydantic.SecretBytes, pydantic.Secret)
+#: What stands for other hints: `type X = …`, a NewType, a type variable.
+_STANDING_FOR = ("__value__", "__supertype__", "__bound__", "__default__")
 
 
 def is_marked(hint: Any) -> bool:
     """Whether a value of this type is, or may hold, what is marked Secret or PII."""
     return _marked(hint, set())
+
+
+@lru_cache(maxsize=4_096)
+def is_marked_class(kind: type) -> bool:
+    """The same of a class; asked for each object that is sent where nobody said what it is."""
+    return is_marked(kind)
 
 
 def _marked(hint: Any, seen: set[Any]) -> bool:
@@ -25,11 +34,18 @@ def _marked(hint: Any, seen: set[Any]) -> bool:
         return _has_mark(metadata) or _marked(base, seen)
     if parts:
         return any(_marked(part, seen) for part in (origin, *parts))
-    aliased = getattr(hint, "__value__", None)  # of `type X = …`
-    if not (isinstance(hint, type) or aliased is not None) or hint in seen:
+    if isinstance(hint, list | tuple):  # the parameters of a Callable
+        return any(_marked(part, seen) for part in hint)
+    within = [] if isinstance(hint, type) else _stands_for(hint)
+    if not (isinstance(hint, type) or within) or hint in seen:
         return False
     seen.add(hint)
-    return _marked(aliased, seen) if aliased is not None else _class_is_marked(hint, seen)
+    return any(_marked(part, seen) for part in within) if within else _class_is_marked(hint, seen)
+
+
+def _stands_for(hint: Any) -> list[Any]:
+    found = [getattr(hint, name, None) for name in _STANDING_FOR]
+    return [part for part in found if part is not None] + list(getattr(hint, "__constraints__", ()))
 
 
 def _class_is_marked(kind: type, seen: set[Any]) -> bool:

@@ -8,8 +8,9 @@ import dramatiq
 from dramatiq.broker import MessageProxy
 from dramatiq.middleware import TimeLimitExceeded
 
+from jobs.failures import type_name
 from jobs.model import Outcome
-from middleware.delivery import delivery
+from middleware.delivery import Delivery, arguments_of, delivery
 from middleware.ends import outcome_of
 from middleware.tallies import Tallies
 
@@ -55,7 +56,7 @@ class Metrics(dramatiq.Middleware):
         if tallies.most_tenants and job.lane:
             tallies.tenant(run.queue_name, job.lane, outcome)
         if tallies.by_error and outcome in _FAILURES:
-            tallies.error(run.queue_name, _kind(exception or run.exception))
+            tallies.error(run.queue_name, _kind(run, exception or run.exception))
 
     def after_skip_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
         self.after_process_message(broker, message)
@@ -69,7 +70,9 @@ class Metrics(dramatiq.Middleware):
             self._close = None
 
 
-def _kind(exception: BaseException | None) -> str:
+def _kind(run: Delivery, exception: BaseException | None) -> str:
     if exception is None:
         return "failed"
-    return "timeout" if isinstance(exception, TimeLimitExceeded | TimeoutError) else type(exception).__name__
+    if isinstance(exception, TimeLimitExceeded | TimeoutError):
+        return "timeout"
+    return type_name(exception, arguments_of(run))

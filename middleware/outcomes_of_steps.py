@@ -9,7 +9,7 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnno
 
 from jobs.errors import StepError
 
-#: Takes the name of the step and the JSON form of its outcome.
+#: Takes what the step is called in an error and the JSON form of its outcome.
 Converter = Callable[[str, Any], Any]
 
 
@@ -35,18 +35,18 @@ def _to(hint: Any) -> Converter:
     except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation):
         return _as_it_is
 
-    def convert(name: str, value: Any) -> Any:
+    def convert(named: str, value: Any) -> Any:
         try:
             return adapter.validate_python(value)
         except ValidationError as error:
             # Its own words would quote the outcome.
             kinds = ", ".join(sorted({problem["type"] for problem in error.errors()}))
             raise StepError(
-                f"The outcome of step {name!r} is not what its function says it returns ({kinds})."
+                f"The outcome of {named} is not what its function says it returns ({kinds})."
             ) from None
 
     return convert
 
 
-def _as_it_is(name: str, value: Any) -> Any:
+def _as_it_is(named: str, value: Any) -> Any:
     return value

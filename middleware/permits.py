@@ -10,6 +10,7 @@ from functools import partial
 from types import TracebackType
 
 from jobs.errors import CallboardError, PermanentError
+from middleware.under_way import Block, UnderWay
 
 logger = logging.getLogger(__name__)
 
@@ -19,39 +20,64 @@ End = Callable[[], None] | None
 
 class Permit:
     """In a plain function: `with limit(…)`, or the call alone. In an `async def`: `async with limit(…)`, or
-    `await limit(…)`. The two of `with` give it back at the end of their block."""
+    `await limit(…)`. The two of `with` give it back at the end of their block; the run does not end before
+    that."""
 
-    def __init__(self, end: End = None) -> None:
+    def __init__(self, end: End = None, under_way: UnderWay | None = None) -> None:
         self._end = end
+        self._under_way = under_way
+        self._block: Block | None = None
 
     def __enter__(self) -> "Permit":
+        self._enter()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         end, self._end = self._end, None
-        _give_back(end)
+        try:
+            _give_back(end)
+        finally:
+            self._leave()
 
     async def __aenter__(self) -> "Permit":
+        self._enter()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         end, self._end = self._end, None
-        if end is not None:
-            await _in_a_thread(partial(_give_back, end))
+        try:
+            if end is not None:
+                await _in_a_thread(partial(_give_back, end))
+        finally:
+            self._leave()
 
     def __await__(self) -> Generator[object, None, "Permit"]:
-        return self.__aenter__().__await__()
+        return self._taken().__await__()
+
+    async def _taken(self) -> "Permit":
+        return self
+
+    def _enter(self) -> None:
+        if self._end is not None and self._under_way is not None:
+            self._block = self._under_way.enter()
+
+    def _leave(self) -> None:
+        block, self._block = self._block, None
+        if block is not None and self._under_way is not None:
+            self._under_way.leave(block)
 
 
 class PermitToCome(Permit):
     """Of a coroutine. `take` asks the store; `forgotten` is called when nobody has awaited it."""
 
-    def __init__(self, resource: str, take: Callable[[], End], forgotten: Callable[[], None]) -> None:
-        super().__init__()
+    def __init__(
+        self, resource: str, take: Callable[[], End], forgotten: Callable[[], None], under_way: UnderWay
+    ) -> None:
+        super().__init__(under_way=under_way)
         self._resource = resource
         self._take: Callable[[], End] | None = take
         self._forgotten = forgotten
@@ -64,6 +90,11 @@ class PermitToCome(Permit):
         )
 
     async def __aenter__(self) -> "Permit":
+        await self._taken()
+        self._enter()
+        return self
+
+    async def _taken(self) -> "Permit":
         take, self._take = self._take, None
         if take is not None:
             self._end = await _in_a_thread(take)

@@ -4,11 +4,13 @@ Calls are coalesced: a million of them cost ten writes a second, and the last on
 because it rides along with the settlement.
 """
 
+import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, SupportsFloat, SupportsIndex
 
 import dramatiq
 import orjson
@@ -18,45 +20,76 @@ from jobs.errors import CallboardError
 from middleware.current import running
 from middleware.delivery import Delivery, delivery
 
+logger = logging.getLogger(__name__)
+
 WRITE_EVERY_S = 0.1
 MAX_MESSAGE = 200
 MOST_MILESTONES = 20
+#: Beyond it a whole number is shown as a rounded one.
+LARGEST = 2**53
 
+#: Also a Decimal, a Fraction, a number of numpy's.
+Number = SupportsFloat | SupportsIndex
 #: Takes the owner, and by job id the delivery's token and its progress.
 Write = Callable[[str, Mapping[str, tuple[int, bytes]]], None]
 
 
-def progress(done: float, total: float = 100, message: str = "") -> None:
+def progress(done: Number, total: Number = 100, message: object = "") -> None:
     """Say how far this job is: `done` of `total` (percent by default), with a short message.
 
-    Does nothing outside a job, so that actors can be called as plain functions. Raises ValueError for
-    a total that is not above 0.
+    Numbers are what `float()` takes, the message what has a text. It never fails the job that it reports:
+    what is no number, and a total that is not above 0, is passed over, and the log says so once for the
+    actor. Does nothing outside a job, so that actors can be called as plain functions.
     """
-    if total <= 0:
-        raise ValueError("total must be above 0")
     job = running.get()
-    if job is not None:
-        percent = round(min(100.0, max(0.0, 100 * done / total)), 1)
-        latest: dict[str, Any] = {"percent": percent, "done": done, "total": total}
-        latest["message"] = _printable(message)
-        if job.milestones:
-            latest["milestones"] = job.milestones
-        job.progress = orjson.dumps(latest)
-        job.reporter.put(job, job.progress)
+    if job is not None and (reporter := job.reporter) is not None:
+        try:
+            reporter.put(job, _report(job, done, total, message))
+        except Exception as error:  # noqa: BLE001
+            reporter.refuse(job, error)
 
 
-def milestone(percent: float, message: str = "") -> None:
+def milestone(percent: Number, message: object = "") -> None:
     """Progress that is kept: at which times the run passed which of its milestones is seen with its latest
     progress, also when they came too quickly for each to be seen by itself.
 
-    Of the latest 20 of a run percent and time are kept; the message is seen until the next progress. Does
-    nothing outside a job.
+    Of the latest 20 of a run percent and time are kept; the message is seen until the next progress. It
+    never fails the job, as `progress` does not. Does nothing outside a job.
     """
     job = running.get()
-    if job is not None:
-        passed = round(min(100.0, max(0.0, percent)), 1), time.time_ns() // 1_000_000
-        job.milestones = (*job.milestones, passed)[-MOST_MILESTONES:]
-        progress(percent, message=message)
+    if job is not None and (reporter := job.reporter) is not None:
+        try:
+            passed = _percent(_number(percent), 100), time.time_ns() // 1_000_000
+            job.milestones = (*job.milestones, passed)[-MOST_MILESTONES:]
+            reporter.put(job, _report(job, percent, 100, message))
+        except Exception as error:  # noqa: BLE001
+            reporter.refuse(job, error)
+
+
+def _report(job: Delivery, done: Number, total: Number, message: object) -> bytes:
+    done, total = _number(done), _number(total)
+    if total <= 0:
+        raise ValueError("total must be above 0")
+    latest: dict[str, Any] = {"percent": _percent(done, total), "done": done, "total": total}
+    latest["message"] = "" if message is None else _printable(str(message))
+    if job.milestones:
+        latest["milestones"] = job.milestones
+    job.progress = orjson.dumps(latest)
+    return job.progress
+
+
+def _number(given: Number) -> float:
+    """A number that JSON has: a Decimal is not, nor what is beyond 64 bits, nor NaN."""
+    if type(given) is int and -LARGEST <= given <= LARGEST:
+        return given
+    number = float(given)
+    if not math.isfinite(number):
+        raise ValueError("it is no finite number")
+    return number
+
+
+def _percent(done: float, total: float) -> float:
+    return round(min(100.0, max(0.0, 100 * done / total)), 1)
 
 
 def _printable(message: str) -> str:
@@ -71,9 +104,7 @@ class Progress(dramatiq.Middleware):
         self._writer = _Writer(write)
 
     def before_process_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
-        job = delivery(message)
-        job.reporter = self._writer
-        running.set(job)
+        delivery(message).reporter = self._writer
 
     def after_process_message(
         self,
@@ -83,7 +114,6 @@ class Progress(dramatiq.Middleware):
         result: Any = None,
         exception: BaseException | None = None,
     ) -> None:
-        running.set(None)
         # The last progress rides along with the settlement; a late write would be refused anyway.
         if delivery(message).progress is not None:
             self._writer.forget(delivery(message))
@@ -99,6 +129,7 @@ class _Writer:
         self._write = write
         self._lock = threading.Lock()
         self._latest: dict[str, dict[str, tuple[int, bytes]]] = {}  # by owner, which is one but in tests
+        self._refused: set[str] = set()  # actors whose reports could not be shown
         self._wanted = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -109,6 +140,19 @@ class _Writer:
                 self._thread = threading.Thread(target=self._run, name="callboard-progress", daemon=True)
                 self._thread.start()
         self._wanted.set()
+
+    def refuse(self, job: Delivery, why: Exception) -> None:
+        """What it reports cannot be shown. The error's own text may quote it."""
+        with self._lock:
+            known = job.actor_name in self._refused
+            self._refused.add(job.actor_name)
+        if not known:
+            logger.warning(
+                "%s reports progress that cannot be shown, and goes on without (%s): "
+                "progress() takes numbers, with a total above 0",
+                job,
+                type(why).__name__,
+            )
 
     def forget(self, job: Delivery) -> None:
         with self._lock:

@@ -5,6 +5,7 @@ same: a job can be lost. Here the decision is a verdict that the broker settles.
 """
 
 import inspect
+from collections.abc import Mapping
 from typing import Any, get_args
 
 import dramatiq
@@ -83,8 +84,9 @@ class Retries(dramatiq.Middleware):
         exception: BaseException | None = None,
     ) -> None:
         if exception is None:
-            if isinstance(result, dict) and result.get("success") is False:
-                error = PermanentError(str(result.get("error") or "the actor returned success: false"))
+            if result is not None and _field(result, "success") is False:
+                said = _field(result, "error")
+                error = PermanentError(str(said or "the actor returned success: false"))
                 message.stuff_exception(error)
                 failed_as(delivery(message), message, PERMANENT)
             return
@@ -156,6 +158,11 @@ class Retries(dramatiq.Middleware):
         run.verdict = verdict
         failure = describe(exception, arguments_of(run))
         run.verdict = verdict._replace(record=failure.to_record(code_of(run, exception)))
+
+
+def _field(result: Any, name: str) -> Any:
+    """What a result says under a name: a mapping, or an object such as a model or a data class."""
+    return result.get(name) if isinstance(result, Mapping) else getattr(result, name, None)
 
 
 def _rest(run: Delivery, wait_ms: int, reason: str) -> None:

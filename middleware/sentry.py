@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from jobs.chain import chain
 from jobs.events import AttemptDetail, EventSink
 from jobs.failures import describe
+from jobs.hiding import Arguments
 from jobs.model import Event
 from jobs.states import JobState
 from middleware.delivery import Delivery, arguments_of
@@ -170,7 +171,7 @@ def scrubbed(event: Any, hint: Any) -> Any:
     return event
 
 
-def _exception(exception: BaseException, hide: tuple[object, ...]) -> dict[str, Any]:
+def _exception(exception: BaseException, hide: Arguments) -> dict[str, Any]:
     failure = describe(exception, hide)
     frames = [
         {

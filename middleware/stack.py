@@ -7,7 +7,7 @@ a run. To add a place: a line in STACK, and in Ports what it needs of other room
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import dramatiq
 from dramatiq.middleware import CurrentMessage
@@ -44,6 +44,7 @@ from middleware.telemetry import Telemetry
 from middleware.tenancy import Tenancy
 from middleware.time_limits import NoOverruns, Overruns, TimeLimits
 from middleware.validation import Validation
+from settings import SettingsError
 
 if TYPE_CHECKING:
     from middleware.sentry import Sentry
@@ -195,33 +196,47 @@ STACK: tuple[Place, ...] = (
 )
 
 
+class Layer(NamedTuple):
+    """One place as it was filled: by the house's class (`default`), another one (`replace`), or by nothing,
+    as `without` names it or because what it is for is switched `off`. Of `extra` there is no place."""
+
+    place: str
+    middleware: dramatiq.Middleware | None
+    source: Literal["default", "replace", "extra", "without", "off"]
+    reason: str
+
+
 def build_stack(
     ports: Ports,
     without: Sequence[str] = (),
     extra: Sequence[str] = (),
     replace: Mapping[str, str] | None = None,
-) -> list[dramatiq.Middleware]:
-    """The middleware in order. `without` are names of places, `extra` dotted paths of classes, `replace`
-    such a path by the name of a place. Raises ValueError for what does not exist or cannot be made.
+) -> list[Layer]:
+    """The stack in order. `without` are names of places, `extra` dotted paths of classes, `replace`
+    such a path by the name of a place. Raises SettingsError for what does not exist or cannot be made.
     """
     replace = replace or {}
     names = [place.name for place in STACK]
     for setting, given in (("without", without), ("replace", replace)):
         if unknown := [name for name in given if name not in names]:
-            raise ValueError(
+            raise SettingsError(
                 f"middleware.{setting} names {unknown[0]!r}, but there is only {', '.join(names)}."
             )
     if both := sorted(set(without) & set(replace)):
-        raise ValueError(f"middleware.without and middleware.replace both name {both[0]!r}; keep one.")
-    made = [_made(place, ports, replace) for place in STACK if place.name not in without]
-    stack = [middleware for middleware in made if middleware is not None]
-    return stack + [make_middleware("extra", path, ports) for path in extra]
+        raise SettingsError(f"middleware.without and middleware.replace both name {both[0]!r}; keep one.")
+    stack = [_filled(place, ports, without, replace) for place in STACK]
+    added = "middleware.extra, at the end in that order"
+    return stack + [Layer("", make_middleware("extra", path, ports), "extra", added) for path in extra]
 
 
-def _made(place: Place, ports: Ports, replace: Mapping[str, str]) -> dramatiq.Middleware | None:
+def _filled(place: Place, ports: Ports, without: Sequence[str], replace: Mapping[str, str]) -> Layer:
+    if place.name in without:
+        return Layer(place.name, None, "without", place.reason)
     if (path := replace.get(place.name)) is not None:
-        return make_middleware(f"replace.{place.name}", path, ports)
-    return place.make(ports)
+        made = make_middleware(f"replace.{place.name}", path, ports)
+        return Layer(place.name, made, "replace", place.reason)
+    middleware = place.make(ports)
+    return Layer(place.name, middleware, "default" if middleware else "off", place.reason)
 
 
 def _results(ports: Ports) -> dramatiq.Middleware:

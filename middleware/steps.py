@@ -24,8 +24,8 @@ from middleware.current import running
 from middleware.delivery import Delivery
 from middleware.notes import Notes
 from middleware.outcomes_of_steps import Converter, converter_of
-from middleware.steps_under_way import StepsUnderWay
 from middleware.steps_without_job import Watch
+from middleware.under_way import under_way_of
 
 R = TypeVar("R")
 LONGEST_NAME = 200
@@ -36,6 +36,8 @@ SAVE_FOR_S = 30.0
 TRY_AGAIN_S = 0.25
 #: What stands before a stored value.
 OUTCOME, INTENT, EFFECT = "step", "intent", "effect"
+
+_making = threading.Lock()  # of the steps of a run, whose threads may begin at the same time
 
 
 def step(name: str, fn: Callable[..., R], *args: Any, **kwargs: Any) -> R:
@@ -50,17 +52,17 @@ def step(name: str, fn: Callable[..., R], *args: Any, **kwargs: Any) -> R:
     InvalidPayload for an outcome without a JSON form; JobCancelled when the job shall end; LeaseLost when
     another process has it: let it end the run then.
     """
-    run = _run_of_steps(name)
+    run = _run_of_steps()
     if iscoroutinefunction(fn):
         return cast(R, _step_async(run, name, fn, args, kwargs))
     if run is None:
         return fn(*args, **kwargs)
-    _check_thread("step", name)
+    _check_thread("step", run, name)
     convert = converter_of(fn)
     with run.under_way.in_this_thread():
         kept = run.begin(name, OUTCOME)
         if kept is not None:
-            return cast(R, convert(name, kept[1]))
+            return cast(R, convert(run.named(name), kept[1]))
         return cast(R, run.finish(name, OUTCOME, fn(*args, **kwargs), convert))
 
 
@@ -81,19 +83,19 @@ def effect(name: str, intent: Any, do: Callable[[Any], Any], probe: Callable[[An
     and then does it. All runs get the intent of the first one. `do` and `probe` are both plain, or both
     `async def`; then so is this. It stays done also in a replay from the start. Raises what `step` does.
     """
-    run = _run_of_steps(name)
+    run = _run_of_steps()
     if iscoroutinefunction(do) or iscoroutinefunction(probe):
         if not (iscoroutinefunction(do) and iscoroutinefunction(probe)):
-            raise StepError(f"effect {name!r}: do and probe must both be `async def`, or both plain.")
+            raise StepError("do and probe of an effect must both be `async def`, or both plain.")
         return _effect_async(run, name, intent, do, probe)
     if run is None:
         return do(intent)
-    _check_thread("effect", name)
+    _check_thread("effect", run, name)
     convert = converter_of(do)
     with run.under_way.in_this_thread():
         kind, value = run.begin(name, EFFECT) or (None, None)
         if kind == EFFECT:
-            return convert(name, value)
+            return convert(run.named(name), value)
         found: Any = None
         if kind == INTENT:
             found = probe(value)
@@ -116,7 +118,7 @@ async def _step_async(
     try:
         kept = await under_way.in_thread(run.begin, name, OUTCOME)
         if kept is not None:
-            return convert(name, kept[1])
+            return convert(run.named(name), kept[1])
         outcome = await fn(*args, **kwargs)
         return await under_way.in_thread(run.finish, name, OUTCOME, outcome, convert)
     finally:
@@ -137,7 +139,7 @@ async def _effect_async(
     try:
         kind, value = await under_way.in_thread(run.begin, name, EFFECT) or (None, None)
         if kind == EFFECT:
-            return convert(name, value)
+            return convert(run.named(name), value)
         found: Any = None
         if kind == INTENT:
             found = await probe(value)
@@ -164,7 +166,6 @@ class Steps(dramatiq.Middleware):
 
     def before_process_message(self, broker: dramatiq.Broker, message: Any) -> None:
         message.steps = self
-        running.set(message)  # also where the place of progress is left out
         if not self._watch.workers:
             self._watch.begin()
 
@@ -178,8 +179,6 @@ class Steps(dramatiq.Middleware):
     ) -> None:
         if self._watch.runs:
             self._watch.end()
-        if message.step_run is not None:
-            message.step_run.under_way.wait(message)
 
     def after_skip_message(self, broker: dramatiq.Broker, message: Any) -> None:
         self.after_process_message(broker, message)
@@ -191,7 +190,7 @@ class StepRun:
     def __init__(self, job: Delivery, notes: Notes) -> None:
         self._job = job
         self._notes = notes
-        self.under_way = StepsUnderWay()
+        self.under_way = under_way_of(job)
         self._lock = threading.Lock()  # a coroutine may have several steps at once
         self._used: set[str] = set()
         self._stored: Mapping[str, bytes] | None = None
@@ -206,7 +205,7 @@ class StepRun:
         with self._lock:
             if name in self._used:
                 raise StepError(
-                    f"There are two steps named {name!r} in one run; give each its own name, "
+                    f"There is a second {self.named(name)} in one run; give each its own name, "
                     "in a loop with a number."
                 )
             self._used.add(name)
@@ -215,10 +214,11 @@ class StepRun:
             return None
         kept, value, *named = self._notes.open("step", self._job.job, stored)
         if named not in ([], [name]):
-            raise ForgedMessage(f"what is stored as step {name!r} is another step of the job")
+            raise ForgedMessage(f"what is stored as {self.named(name)} is another step of the job")
         if (kept == OUTCOME) != (kind == OUTCOME):
             raise StepError(
-                f"{name!r} was stored as a {kept} and is used as a {kind} now; give it another name."
+                f"The {self.named(name)} was stored as a {kept} and is used as a {kind} now; "
+                "give it another name."
             )
         return kept, value
 
@@ -241,8 +241,15 @@ class StepRun:
         if isawaitable(outcome):
             if callable(close := getattr(outcome, "close", None)):
                 close()
-            raise StepError(f"step {name!r} got something to await: give the `async def` function itself.")
-        return convert(name, self.save(name, kind, outcome))
+            raise StepError(
+                f"The {self.named(name)} got something to await: give the `async def` function itself."
+            )
+        return convert(self.named(name), self.save(name, kind, outcome))
+
+    def named(self, name: str, what: str = "step") -> str:
+        """What our errors call it. They are shown where the job's own values are not: of a private job so are
+        the names of its steps."""
+        return f"{what} (its name is private)" if self._job.secret else f"{what} {name!r}"
 
     def save(self, name: str, kind: str, value: Any) -> Any:
         """Store a value; returns its JSON form."""
@@ -269,15 +276,15 @@ class StepRun:
                 threading.Event().wait(TRY_AGAIN_S)
         if not held:
             raise LeaseLost(
-                f"step {name!r} is not stored: this process lost the lease of the job, "
+                f"{self.named(name)} is not stored: this process lost the lease of the job, "
                 "and another one may run it"
             )
 
     def _check_size(self, name: str, stored_name: str, size: int) -> None:
         if size > MAX_OUTCOME:
             raise StepError(
-                f"The outcome of step {name!r} takes {size:,} bytes, more than the {MAX_OUTCOME:,} allowed; "
-                "store the data elsewhere and return where it is."
+                f"The outcome of {self.named(name)} takes {size:,} bytes, more than the {MAX_OUTCOME:,} "
+                "allowed; store the data elsewhere and return where it is."
             )
         with self._lock:
             self._sizes[stored_name] = size
@@ -289,13 +296,13 @@ class StepRun:
             )
 
 
-def _run_of_steps(name: str) -> StepRun | None:
+def _run_of_steps() -> StepRun | None:
     """The steps of the job that runs here; None outside a job."""
     job = running.get()
     if job is None:
         if Watch.a_job_may_run():
             raise StepError(
-                f"{name!r} has no job here, in a process that runs jobs: a thread knows its job when it was "
+                "A step has no job here, in a process that runs jobs: a thread knows its job when it was "
                 "started with contextvars.copy_context().run, as asyncio.to_thread does. Start it so, or "
                 "call this in the thread of the actor; outside of jobs call the function itself."
             )
@@ -304,17 +311,18 @@ def _run_of_steps(name: str) -> StepRun | None:
         # A plain call would do twice what must not be done twice.
         raise StepError("This worker keeps no steps: the setting middleware.without names them.")
     if job.step_run is None:
-        job.step_run = StepRun(job, job.steps.notes)
+        with _making:
+            job.step_run = job.step_run or StepRun(job, job.steps.notes)
     return cast(StepRun, job.step_run)
 
 
-def _check_thread(what: str, name: str) -> None:
+def _check_thread(what: str, run: StepRun, name: str) -> None:
     """A plain call waits for the store, up to SAVE_FOR_S seconds: not in the thread of an event loop."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return
     raise StepError(
-        f"{what} {name!r} would hold up the event loop and every job on it: give the `async def` function "
-        f"itself and await the {what}, or `await asyncio.to_thread({what}, …)`."
+        f"{run.named(name, what)} would hold up the event loop and every job on it: give the `async def` "
+        f"function itself and await the {what}, or `await asyncio.to_thread({what}, …)`."
     )

@@ -53,8 +53,8 @@ class Tenancy(dramatiq.Middleware):
         if self._rules_of(message.queue_name).require_tenant and not _tenant_of(broker, message):
             raise worded_without_values(
                 InvalidPayload(
-                    f"Queue {message.queue_name} takes only jobs of a tenant: give tenant_id=…, or send "
-                    f'within `with tenant("…"):`.'
+                    f"Queue {message.queue_name} takes only jobs of a tenant: give tenant_id=… (on the "
+                    f'command line --tenant), or send within `with tenant("…"):`.'
                 )
             )
 

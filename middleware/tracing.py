@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from jobs.chain import chain
-from jobs.failures import describe
+from jobs.failures import describe, type_name
 from jobs.model import FetchedJob, Outcome
 from middleware.delivery import Delivery, arguments_of
 from middleware.ends import outcome_of
@@ -259,4 +259,4 @@ def _say_failure(span: "Span", run: Delivery) -> None:
                 "exception.stacktrace": "\n".join(failure.stack),
             },
         )
-    span.set_status(Status(StatusCode.ERROR, type(cause).__name__))
+    span.set_status(Status(StatusCode.ERROR, type_name(cause, hide)))

@@ -8,10 +8,14 @@ from dramatiq.broker import MessageProxy
 from jobs.errors import InvalidPayload
 from jobs.failures import worded_without_values
 from jobs.rules import RulesOf
+from middleware.clear_names import quoted_in
 from middleware.contract import Contract, contract_of
 from middleware.delivery import Delivery, delivery
 from middleware.releases import stamp_of
 from settings import SettingsError
+
+#: Options of a call that say something of their own.
+_CLEAR_NAMES = ("job_id", "gate")
 
 
 class Validation(dramatiq.Middleware):
@@ -41,7 +45,10 @@ class Validation(dramatiq.Middleware):
         message: "dramatiq.Message[Any]",
         delay: int | None,
     ) -> None:
-        self._contracts[message.actor_name].check(message.args, message.kwargs)
+        contract = self._contracts[message.actor_name]
+        contract.check(message.args, message.kwargs)
+        if contract.private:
+            _check_names(message, contract)
 
     def before_process_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
         job = delivery(message)
@@ -54,6 +61,21 @@ class Validation(dramatiq.Middleware):
             job.replace_arguments(args, kwargs)
             return
         raise _explained(refused, job, contract)
+
+
+def _check_names(message: "dramatiq.Message[Any]", contract: Contract) -> None:
+    """What a call names its job and gate is stored in clear."""
+    for option in _CLEAR_NAMES:
+        name = message.options.get(option)
+        if isinstance(name, str) and name:
+            private = contract.private_arguments(message.args, message.kwargs)
+            if (shown := quoted_in(name, private)) is not None:
+                raise worded_without_values(
+                    InvalidPayload(
+                        f"{message.actor_name}: its {option} would show {shown}, which is marked Secret or "
+                        f"PII: name it by an id."
+                    )
+                )
 
 
 def _explained(refused: InvalidPayload, job: Delivery, contract: Contract) -> InvalidPayload:

@@ -1,6 +1,7 @@
 """What the limits middleware asks the store for, and what it raises when that is refused."""
 
 from jobs.errors import HoldJob, InvalidPayload, LeaseLost, LimitReached
+from jobs.failures import worded_without_values
 from jobs.limits import (
     BREAKER_RULE,
     MARK,
@@ -52,7 +53,7 @@ def refusal(grant: Grant, *, in_run: bool) -> BaseException:
     kind, _, provider = rule.partition(":")
     if grant.lost:
         what = "this process does not hold the job any more, and another one may run it"
-        return LeaseLost(what) if in_run else HoldJob(0, what)
+        return LeaseLost(what) if in_run else worded_without_values(HoldJob(0, what))
     if grant.own:
         return InvalidPayload(
             f"the job itself holds what the limit {rule} has for {whose}, so another permit never comes: "
@@ -66,4 +67,4 @@ def refusal(grant: Grant, *, in_run: bool) -> BaseException:
         what = f"the limit {rule} is used up" + (f" for {whose}" if whose else "")
     # In the run `except Exception` must not take it for a failure of the work and go on without.
     refused = LimitReached if in_run else HoldJob
-    return refused(grant.wait_ms / 1000, what, _RESTS[grant.waits])
+    return worded_without_values(refused(grant.wait_ms / 1000, what, _RESTS[grant.waits]))

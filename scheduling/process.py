@@ -14,7 +14,6 @@ from datetime import datetime
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from actors.logs import open_log
 from database.engine import ping
 from database.errors import DatabaseOutdated, DatabaseUnavailable
 from database.migrations import migrate, pending
@@ -45,6 +44,8 @@ def run_scheduler(app: "App") -> int:
     Makes the tables in a SQLite file. Raises StoreUnavailable, DatabaseUnavailable, DatabaseOutdated,
     KeyMissing or SettingsError at the start when what it needs is not there; later it waits for what is away.
     """
+    from actors.logs import open_log
+
     open_log(app.settings)
     _prepare(app)
     stop = threading.Event()

@@ -204,6 +204,12 @@ class Settings(BaseSettings):
         return self._sources
 
     @property
+    def logs_as_json(self) -> bool:
+        """Whether each log line is a JSON object: as the settings say, else in production."""
+        chosen = self.telemetry.json_logs
+        return self.env == "production" if chosen is None else chosen
+
+    @property
     def database_url(self) -> str:
         """The SQLAlchemy URL, password and all; PostgreSQL always by psycopg."""
         if self.database.url is None:

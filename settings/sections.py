@@ -132,6 +132,13 @@ class SentrySettings(Section):
     environment: Text | None = None
     release: Text | None = None
 
+    @field_validator("dsn")
+    @classmethod
+    def _a_dsn(cls, dsn: SecretStr | None) -> SecretStr | None:
+        if dsn is not None and not _is_dsn(dsn.get_secret_value()):
+            raise ValueError("must be a DSN as Sentry shows it: https://KEY@HOST/NUMBER")
+        return dsn
+
 
 class ReportSettings(Section):
     """Where rendered reports go; None means `reports` under the home folder."""
@@ -196,6 +203,14 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _is_dsn(text: str) -> bool:
+    """As Sentry's own library takes it."""
+    if not _is_url(text, {"http", "https"}):
+        return False
+    parts = urlsplit(text)
+    return bool(parts.username) and parts.path.rpartition("/")[2].isdecimal()
 
 
 def _is_url(text: str, schemes: set[str]) -> bool:

@@ -1,5 +1,6 @@
 """What a Redis server says of itself, for `callboard doctor` and `callboard up`."""
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,8 @@ from broker.redis.places import url_of
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """`maxmemory` is in bytes, 0 for none; `append_only` is None where the server does not tell."""
+    """`maxmemory` is in bytes, 0 for none; `append_only` is None where the server does not tell;
+    `ahead_s` is by how many seconds its clock is before this host's."""
 
     name: str  # "redis" or "valkey"
     version: tuple[int, int]
@@ -21,12 +23,16 @@ class ServerFacts:
     used_memory: int
     maxmemory: int
     role: str
+    ahead_s: float
 
 
 def read_facts(address: RedisAddress) -> ServerFacts:
     """Ask by INFO, which managed servers allow where they refuse CONFIG. Raises StoreUnavailable."""
     with plain_errors(address), connect(address, tries_again=0) as client:
         info: dict[str, Any] = client.info()
+        before = time.time()
+        seconds, micros = client.time()
+        asked_at = (before + time.time()) / 2  # the answer is of a moment in between
     valkey = info.get("valkey_version")
     version = str(valkey or info.get("redis_version", "0.0")).split(".")
     append_only = info.get("aof_enabled")
@@ -40,6 +46,7 @@ def read_facts(address: RedisAddress) -> ServerFacts:
         used_memory=int(info.get("used_memory", 0)),
         maxmemory=int(info.get("maxmemory", 0)),
         role=str(info.get("role", "unknown")),
+        ahead_s=seconds + micros / 1_000_000 - asked_at,
     )
 
 

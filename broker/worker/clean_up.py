@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from jobs.error_groups import telling
 from jobs.errors import HoldJob, JobCancelled
 from jobs.failures import describe, worded_without_values
-from jobs.hiding import to_hide
+from jobs.hiding import values_of
 
 if TYPE_CHECKING:
     from broker.proxy import JobProxy
@@ -67,7 +67,7 @@ def _taken(run: "JobProxy") -> list[Callable[[], Any]]:
 
 
 def _complain(run: "JobProxy", error: Exception) -> None:
-    failure = describe(error, hide=to_hide(run.args, run.kwargs, secret=run.secret))
+    failure = describe(error, hide=values_of(run))
     logger.error("%s was cancelled, and a clean-up failed: %s: %s", run, failure.type, failure.message)
 
 

@@ -30,7 +30,11 @@ UNKNOWN_ACTOR_DELAY_MS = 3_000
 #: knows it: a rolling deploy restarts that one too.
 UNKNOWN_ACTOR_S = 60.0
 #: Codes of what does not run, for its audit row and for counting.
-FORGED, KEY_MISSING = "forged", "key_missing"
+FORGED, KEY_MISSING, KEY_SHREDDED = "forged", "key_missing", "key_shredded"
+UNREADABLE, UNKNOWN_ACTOR = "unreadable", "unknown_actor"
+#: No hook of a worker has seen the end of such a job. Only of these another process may read, and trust, whom
+#: its sender wanted to be told of it: one that knows the actor, or has the key.
+UNHEARD = frozenset({UNKNOWN_ACTOR, KEY_MISSING})
 #: How often the registry is asked for one, in seconds.
 ASK_EVERY_S = 10.0
 #: Unknown actors, and jobs whose key is not here, that are remembered.
@@ -64,12 +68,13 @@ class Intake:
         if job.actor not in self._actors:
             if self._known_elsewhere(job):
                 return Verdict(job.id, job.token, Outcome.RETURNED, delay_ms=UNKNOWN_ACTOR_DELAY_MS)
-            return self._dead(job, UnknownActor(f"no worker knows an actor named {job.actor!r}"))
+            unknown = UnknownActor(f"no worker knows an actor named {job.actor!r}")
+            return self._dead(job, unknown, UNKNOWN_ACTOR)
         try:
             proxy = self._codec.proxy(job)
         except UndecodablePayload as error:
             logger.error("A job was dead-lettered: %s.", error)
-            return self._dead(job, error)
+            return self._dead(job, error, UNREADABLE)
         except ForgedMessage as error:
             self._codec.refused[job.queue, FORGED] += 1
             logger.error(
@@ -81,31 +86,29 @@ class Intake:
                 return Verdict(job.id, job.token, Outcome.RETURNED, delay_ms=UNKNOWN_ACTOR_DELAY_MS)
             self._codec.refused[job.queue, KEY_MISSING] += 1
             logger.error("A job of queue %s was dead-lettered: %s", job.queue, error)
-            return self._dead(job, error, KEY_MISSING)
+            return self._dead(job, error, KEY_SHREDDED if isinstance(error, KeyShredded) else KEY_MISSING)
         if proxy.secret and self._notes is not None:
             self._notes.begin(proxy)
         proxy.owner = self._owner
         return proxy
 
-    def _dead(self, job: FetchedJob, error: Exception, code: str = "") -> Verdict:
+    def _dead(self, job: FetchedJob, error: Exception, code: str) -> Verdict:
         ended = Ended(job.queue, job.actor, job.lane, names_of(error), "permanent", job.attempt)
         dead_letter = self._rules_of(job.queue).dead_letter_of(ended)
         failure = describe(error)
-        detail = b""
-        if code:
-            detail = AttemptDetail(
-                error_type=failure.type,
-                error_code=code,
-                error_message=failure.message,
-                fingerprint=failure.fingerprint,
-                reason=failure.message,
-            ).to_bytes()
+        detail = AttemptDetail(
+            error_type=failure.type,
+            error_code=code,
+            error_message=failure.message,
+            fingerprint=failure.fingerprint,
+            reason=failure.message,
+        )
         return Verdict(
             job.id,
             job.token,
             Outcome.FAILED,
             record=failure.to_record(),
-            detail=detail,
+            detail=detail.to_bytes(),
             dead_letter=dead_letter,
         )
 

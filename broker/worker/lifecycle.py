@@ -18,6 +18,7 @@ import dramatiq
 from dramatiq import Worker
 from dramatiq.broker import MessageProxy
 
+from broker import runs
 from broker.following import with_followers
 from broker.logs import JobLog, keep_arguments_out
 from broker.proxy import JobProxy
@@ -124,7 +125,8 @@ class Lifecycle(dramatiq.Middleware):
         guard(actor)
 
     def before_process_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
-        begin(message)  # type: ignore[arg-type]  # it is a JobProxy
+        runs.begin(message)  # type: ignore[arg-type]  # it is a JobProxy
+        begin(message)  # type: ignore[arg-type]
         if BLOB in message.options:
             if self._broker.large is None:
                 raise BlobMissing(

@@ -24,6 +24,8 @@ from jobs.errors import (
     UnknownActor,
     UnknownQueue,
 )
+from jobs.failures import type_name, worded_without_values
+from jobs.hiding import values_of
 from jobs.model import Outcome
 from jobs.rules import QueueRules
 
@@ -44,11 +46,14 @@ FOR_GOOD = (
 WAIT = Backoff("exponential", delay_ms=10_000, max_ms=600_000)
 
 
-def wait_to_send(proxy: JobProxy, error: Exception) -> HoldJob:
+def wait_to_send(proxy: JobProxy, error: BaseException) -> HoldJob:
     """Hold a job until what follows from it can be sent. No attempt is spent: it has done its work."""
     in_vain = max(0, proxy.job.token - proxy.job.attempt)  # deliveries before this one that spent none
-    why = str(error) if isinstance(error, CallboardError) else type(error).__name__
-    return HoldJob(WAIT.before(2 + in_vain) / 1000, f"what follows from it could not be sent: {why}")
+    hide = values_of(proxy)
+    why = hide.hide(str(error)) if isinstance(error, CallboardError) else type_name(error, hide)
+    return worded_without_values(
+        HoldJob(WAIT.before(2 + in_vain) / 1000, f"what follows from it could not be sent: {why}")
+    )
 
 
 def is_sender(middleware: Middleware, proxy: JobProxy) -> bool:
@@ -62,7 +67,7 @@ def not_sent(
     name: str,
     where: Middleware,
     proxy: JobProxy,
-    error: Exception,
+    error: BaseException,
     kwargs: dict[str, Any],
 ) -> dict[str, Any]:
     """What the hooks of this name that come next are told, when `where` could not send what follows."""
@@ -77,14 +82,14 @@ def not_sent(
     for middleware, hook in hooks:
         try:
             hook(broker, proxy, **kwargs)
-        except Exception as another:  # noqa: BLE001
+        except BaseException as another:  # noqa: BLE001  as where hooks are called
             complain(name, middleware, another)
         if middleware is where:
             break
     return kwargs
 
 
-def _ends_otherwise(proxy: JobProxy, rules: QueueRules, error: Exception) -> bool:
+def _ends_otherwise(proxy: JobProxy, rules: QueueRules, error: BaseException) -> bool:
     """Let a job that would have ended go on or fail instead; False: that leaves its end as it is."""
     ends = _end_of(proxy)
     if ends not in (Outcome.COMPLETED, Outcome.FAILED):

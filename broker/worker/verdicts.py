@@ -12,8 +12,8 @@ from broker.options import LONGEST_DELAY_MS, removes_itself
 from broker.proxy import JobProxy
 from jobs.backoff import Backoff
 from jobs.errors import HoldJob, JobCancelled, LeaseLost, LimitReached, RunEnded
-from jobs.failures import describe
-from jobs.hiding import to_hide
+from jobs.failures import describe, is_worded_without_values
+from jobs.hiding import values_of
 from jobs.letters import Ended, names_of
 from jobs.model import Outcome, RestScope, Verdict
 from jobs.rules import QueueRules
@@ -23,6 +23,8 @@ from jobs.texts import printable
 FALLBACK_BACKOFF = Backoff("fixed", delay_ms=10_000)
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+#: Of an encrypted job, in place of what its actor says.
+UNTOLD = "its actor asked for a pause; the reason is not kept, because the job is encrypted"
 INTERRUPTED = b'{"error":{"type":"Interrupted","message":"its worker was stopped while it ran"}}'
 
 
@@ -50,7 +52,10 @@ def verdict_of(proxy: JobProxy, rules: QueueRules, declared: Mapping[str, Any] =
     if cut_short(proxy):
         return interrupted(proxy)._replace(detail=proxy.detail, progress=proxy.progress)
     if proxy.verdict is not None:
-        return _checked(proxy.verdict._replace(detail=proxy.detail, progress=proxy.progress))
+        verdict = _checked(proxy.verdict._replace(detail=proxy.detail, progress=proxy.progress))
+        if verdict.reason and (proxy.pause is None or verdict.reason != proxy.pause[1]):
+            verdict = verdict._replace(reason=_reason(proxy, verdict.reason))  # a middleware's own
+        return verdict
     if isinstance(proxy.exception, HoldJob | LimitReached):
         return held(proxy, proxy.exception)
     if isinstance(proxy.exception, JobCancelled):
@@ -66,7 +71,7 @@ def verdict_of(proxy: JobProxy, rules: QueueRules, declared: Mapping[str, Any] =
 def failed(proxy: JobProxy, rules: QueueRules, cause: BaseException, *, again: bool) -> Verdict:
     """A failure; `again`: it is tried again while it has attempts."""
     job = proxy.job
-    failure = describe(cause, hide=to_hide(proxy.args, proxy.kwargs, secret=proxy.secret))
+    failure = describe(cause, hide=values_of(proxy))
     again = again and job.attempt < job.max_attempts
     return Verdict(
         job.id,
@@ -89,9 +94,14 @@ def held(proxy: JobProxy, wish: HoldJob | LimitReached) -> Verdict:
         delay_ms=round(min(max(0.0, wish.seconds * 1000), LONGEST_DELAY_MS)),
         progress=proxy.progress,
         rests=RestScope(wish.rests),
-        reason=wish.reason,
+        reason=wish.reason if is_worded_without_values(wish) else _reason(proxy, wish.reason),
         unspent=proxy.unstarted,
     )
+
+
+def _reason(proxy: JobProxy, words: str) -> str:
+    """Why it is held, in clear: others that rest with it are told so, for longer than it lives itself."""
+    return UNTOLD if proxy.secret else values_of(proxy).hide(words)
 
 
 def cancelled(proxy: JobProxy) -> Verdict:
@@ -107,10 +117,7 @@ def cancelled(proxy: JobProxy) -> Verdict:
 
 def _given_up(proxy: JobProxy) -> bytes:
     """The record of a job that nobody but its own actor cancelled."""
-    failure = describe(
-        proxy.exception or JobCancelled("cancelled"),
-        to_hide(proxy.args, proxy.kwargs, secret=proxy.secret),
-    )
+    failure = describe(proxy.exception or JobCancelled("cancelled"), values_of(proxy))
     return orjson.dumps({"error": {"type": "Cancelled", "message": failure.message or "cancelled"}})
 
 

@@ -65,7 +65,7 @@ def list_keys(keys: KeyVerbs) -> list[KeyVersion]:
 
 @router.post("/rotate", summary="Take a new key into use", responses=REFUSALS)
 def rotate(keys: KeyVerbs) -> KeyVersion:
-    """A new version in the file of keys. It closes from `used_from` on, when every process has read it;
+    """A new version in the file of keys. It closes from `usedFrom` on, when every process has read it;
     `callboard keys rotate --reseal` then brings over what waits. Refused where the settings hold the keys."""
     return keys.add()
 

@@ -29,12 +29,14 @@ def serve(app: "App") -> None:
 
     A key made on this first start is printed, once, to stdout.
     """
+    from actors.logs import open_log
+
     host, port = app.settings.api.host, app.settings.api.port
     with listen(host, port) as listener:
         key = KeyFile(app.settings.home).ensure()
         if key is not None:
             sys.stdout.write(f"API key (shown only now): {key}\n")
-        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+        open_log(app.settings)
         logging.getLogger("callboard.api").info("listening on %s", api_url(host, port))
         problem = _restore_rules(app)
         ended = threading.Event()

@@ -47,5 +47,25 @@ def show(
         )
 
 
+@app.command()
+def stack(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Show the middleware that each job passes here, the first one outermost, and where each comes from."""
+    from actors import app as platform
+
+    mine = {id(layer.middleware) for layer in platform.layers}
+    own = [one for one in platform.broker.middleware if id(one) not in mine]
+    rows = [("", _class_of(one), "broker", "what a worker process lives by; always there") for one in own]
+    rows += [(one.place, _class_of(one.middleware), one.source, one.reason) for one in platform.layers]
+    if as_json:
+        print_json([dict(zip(("place", "class", "from", "why"), row, strict=True)) for row in rows])
+    else:
+        print_table(("place", "class", "from", "why it stands there"), rows)
+
+
+def _class_of(middleware: object) -> str:
+    kind = type(middleware)
+    return "" if middleware is None else f"{kind.__module__}.{kind.__qualname__}"
+
+
 def _of_a_table(line: "ConfigLine") -> bool:
     return line.source == "default" and line.key.partition(".")[0] in TABLES

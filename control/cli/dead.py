@@ -250,6 +250,8 @@ def _say(view: "CanaryView", total: int, said: str) -> str:
     line = f"{view.started:,} of {total:,}: {view.completed:,} completed, {view.running} run"
     if view.failed_otherwise:
         line += f", {view.failed_otherwise} failed by another cause"
+    if aside := view.cancelled + view.removed:
+        line += f", {aside} cancelled or removed"
     if view.state != "waiting":
         line = view.message
     if line != said:

@@ -25,19 +25,20 @@ def show(job_id: JobId, stack: WithStack = False, as_json: AsJson = False) -> No
         return
     typer.echo(f"{view.id} is {view.state or 'gone from the store'}")
     if view.attempts:
-        headers = ("attempt", "outcome", "ended (UTC)", "wait", "run", "worker", "kind", "failed because")
+        headers = ("attempt", "outcome", "ended (UTC)", "wait", "run", "worker", "kind", "because")
         print_table(headers, map(_row, view.attempts))
     else:
         typer.echo("  no attempt of it has ended")
     if stack:
         for one in view.attempts:
-            typer.echo("".join(f"\n  {line}" for line in one.stack), nl=bool(one.stack))
+            if one.stack:
+                typer.echo("\n".join([f"\nattempt {one.attempt}:", *(f"  {line}" for line in one.stack)]))
     if view.note:
         typer.echo(f"callboard: {view.note}", err=True)
 
 
 def _row(one: "AttemptView") -> tuple[str, ...]:
-    message = (one.error_message or "").partition("\n")[0]
+    message = _first_line(one.error_message)
     return (
         str(one.attempt),
         one.outcome,
@@ -46,8 +47,12 @@ def _row(one: "AttemptView") -> tuple[str, ...]:
         duration(one.run_ms),
         one.worker or "",
         one.error_code or "",
-        ": ".join(part for part in (one.error_type, message) if part),
+        ": ".join(part for part in (one.error_type, message) if part) or _first_line(one.reason),
     )
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").partition("\n")[0]
 
 
 def _time(at: datetime | None) -> str:

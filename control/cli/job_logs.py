@@ -34,7 +34,9 @@ def logs(
         for line in log.lines:
             typer.echo(_text(log.attempt, line))
     if not found:
-        typer.echo(f"job {job_id} has logged nothing")
+        left_out = "job_log" in app.settings.middleware.without
+        why = ": job_log is left out (middleware.without)" if left_out else ""
+        typer.echo(f"job {job_id} has logged nothing{why}")
 
 
 def _text(attempt: int, line: "LogLineView") -> str:

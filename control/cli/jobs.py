@@ -92,8 +92,9 @@ def get(job_id: JobId, as_json: AsJson = False) -> None:
     if as_json:
         print_json(view.to_json())
         return
-    rows = [(name, _cell(value)) for name, value in view.to_json().items() if value not in (None, [])]
-    print_table(("", ""), rows)
+    told = {**view.to_json(), **{name: f"({note})" for name, note in view.notes.items()}}
+    del told["notes"]
+    print_table(("", ""), [(name, _cell(value)) for name, value in told.items() if value not in (None, [])])
 
 
 @app.command("list")

@@ -1,6 +1,7 @@
 """`callboard keys`: the fleet's keys, and the end of a tenant's data."""
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -48,7 +49,7 @@ def list_keys(
     """The versions that there are."""
     versions = _keys().versions(count=count)
     if as_json:
-        print_json([one.model_dump(exclude_none=True) for one in versions])
+        print_json([one.model_dump(by_alias=True, exclude_none=True) for one in versions])
         return
     rows = []
     for one in versions:
@@ -72,10 +73,13 @@ def rotate(
         wait = max(0.0, (added.used_from or 0.0) - time.time())
         typer.echo(f"key {added.number} is there; in {wait:.0f} s all processes have read it and use it")
         time.sleep(wait + 1)
-    looked = done = unreadable = 0
+    unreadable = 0
+    looked, done = Counter[str](), Counter[str]()
     for chunk in keys.reseal():
-        looked, done, unreadable = looked + chunk.looked, done + chunk.done, unreadable + chunk.unreadable
-        typer.echo(f"{looked:,} looked at, {done:,} sealed anew")
+        looked[chunk.what] += chunk.looked
+        done[chunk.what] += chunk.done
+        unreadable += chunk.unreadable
+        typer.echo(f"{chunk.what}: {looked[chunk.what]:,} looked at, {done[chunk.what]:,} sealed anew")
     if unreadable:
         typer.echo(
             f"{unreadable:,} do not open: they are forged, their tenant's key was shredded, or their key is "

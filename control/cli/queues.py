@@ -130,6 +130,8 @@ def obliterate(
     left = _service().metrics(name).failed if code == 0 else 0
     if left:
         typer.echo(f"{left:,} dead letters stay until their audit rows are stored; run it again then")
+    if total:
+        typer.echo(f"ids that their senders gave stay taken for {_id_memory(name)}")
     raise typer.Exit(code)
 
 
@@ -152,6 +154,14 @@ def _rules() -> "RuleActions":
     from control.service import RuleActions
 
     return RuleActions(platform, operator(platform.settings.home))
+
+
+def _id_memory(name: str) -> str:
+    from actors import app as platform
+    from control.service.names import one_queue
+    from control.service.removals import span_words
+
+    return span_words(platform.rules_of(one_queue(platform, name)).id_memory_ms)
 
 
 def _say(done: "Paused") -> None:

@@ -2,6 +2,8 @@
 
 It stops at any job that fails by the cause it had before; among the first eleven also at one that fails by
 another, for a mend that breaks something else is none; and among the others when more have failed than not.
+What is cancelled or removed meanwhile says nothing of the mend: a stage of which nothing else has ended
+begins anew, with other jobs.
 
 A run is driven by whoever asks for it: each step starts some jobs, or looks at those that were started, and
 gives a token with which the next step goes on. The token is all that a run consists of, so it outlives the
@@ -10,12 +12,14 @@ process that asked, and a run that nobody drives any more does nothing more. Eac
 
 import base64
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import orjson
 
+from broker.codec import UndecodablePayload
+from broker.options import removes_itself
 from control.service.dead_letter_pages import FIRST, Cursor, Match, pages
 from control.service.edits import Edit
 from control.service.journal import acting, record
@@ -36,7 +40,7 @@ SIZES, UNDER_WAY = (1, 10, 50), 100
 LAST = len(SIZES) - 1
 ACTION = "dead.canary"
 NOT_A_RUN = "run: give the 'next' of the answer before, or leave it out to begin"
-#: What the failure of a job that is watched says after it was started again.
+#: States of a job that was started again and has not failed since.
 _ENDED = (JobState.COMPLETED, JobState.CANCELLED)
 
 
@@ -55,6 +59,15 @@ class State:
     after: str = ""
     over: bool = False  # no dead letter is left that fits
     watched: Mapping[str, str] = field(default_factory=dict)
+    cancelled: int = 0
+    removed: int = 0
+    before: int = 0  # had ended by themselves when this stage began
+    leaving: Sequence[str] = ()  # of those watched: they are gone once they are completed
+
+    @property
+    def ended(self) -> int:
+        """Jobs that nobody but themselves has ended."""
+        return self.completed + self.failed_otherwise
 
     def write(self) -> str:
         """The state as a caller gets and gives it."""
@@ -76,6 +89,9 @@ class State:
             state.started,
             state.completed,
             state.failed_otherwise,
+            state.cancelled,
+            state.removed,
+            state.before,
         )
         words = (state.queue, state.after)
         right = (
@@ -86,6 +102,8 @@ class State:
             and isinstance(state.newest, int)
             and isinstance(state.watched, dict)
             and all(isinstance(one, str) for pair in state.watched.items() for one in pair)
+            and isinstance(state.leaving, list)
+            and all(isinstance(one, str) for one in state.leaving)
         )
         if not right:
             raise InvalidPayload(NOT_A_RUN)
@@ -140,36 +158,46 @@ class Canary:
 
     def _look(self, state: State) -> tuple[State, Failed, dict[str, str]]:
         """The state with what has ended counted, the jobs that have failed, and those that still run."""
-        failed, running, completed = Failed([], []), dict[str, str](), 0
+        failed, running, ends = Failed([], []), dict[str, str](), Counter[str]()
         for job_id, before in state.watched.items():
             job = self._app.store.get(job_id)
             failed_by = None if job is None else _failure_of(job)
             if failed_by == before:
                 failed.as_before.append(job_id)
-            elif job is None or job.state in _ENDED:
-                completed += 1  # one that has left the store was completed and removed itself
+            elif job is None:
+                ends["completed" if job_id in state.leaving else "removed"] += 1
+            elif job.state in _ENDED:
+                ends[job.state.value] += 1
             elif job.state is JobState.FAILED:
                 failed.otherwise.append(job_id)
             else:
                 running[job_id] = before
         counted = replace(
             state,
-            completed=state.completed + completed,
+            completed=state.completed + ends["completed"],
+            cancelled=state.cancelled + ends["cancelled"],
+            removed=state.removed + ends["removed"],
+            leaving=[job_id for job_id in state.leaving if job_id in running],
             failed_otherwise=state.failed_otherwise + len(failed.otherwise),
         )
         return counted, failed, running
 
     def _promoted(self, state: State) -> State:
-        """The next stage, when all of this one has been started and has ended well."""
-        if state.left > 0 or state.stage == LAST:
-            return replace(state, left=SIZES[state.stage]) if state.stage == LAST else state
-        return replace(state, stage=state.stage + 1, left=SIZES[state.stage + 1])
+        """The next stage, when all of this one has been started and has ended well; the same one again when
+        all of it was cancelled or removed."""
+        if state.stage == LAST:
+            return replace(state, left=SIZES[LAST])
+        if state.left > 0:
+            return state
+        stage = state.stage + (state.ended > state.before)
+        return replace(state, stage=stage, left=SIZES[stage], before=state.ended)
 
     def _start(
         self, wanted: DeadLetterFilter, edit: Edit, state: State, go_on: bool
     ) -> tuple[State, Counter[str]]:
         match = Match.of(self._app, wanted, state.newest)
         refused, watched, tried, count = Counter[str](), dict(state.watched), set[str](), 0
+        leaving = list(state.leaving)
         told: dict[str, Any] = {**facts_of(wanted, edit), "stage": state.stage}
         if go_on:
             told["go_on"] = True
@@ -185,6 +213,7 @@ class Canary:
                 tried |= marks.keys()
                 ids = self._replay.again(jobs, edit, refused)
                 watched |= {job_id: marks[job_id] for job_id in ids}
+                leaving += [job.id for job in jobs if job.id in ids and self._leaves(job)]
                 count += len(ids)
                 deed.count = count
                 if len(jobs) == len(untried):
@@ -196,10 +225,21 @@ class Canary:
             left=state.left - count,
             started=state.started + count,
             watched=watched,
+            leaving=leaving,
             over=cursor is None,
             queue=at.queue,
             after=at.after,
         ), refused
+
+    def _leaves(self, job: Job) -> bool:
+        """Whether a job is gone once it is completed."""
+        if self._app.rules_of(job.queue).keep_completed == 0:
+            return True
+        try:
+            options = self._app.broker.decode(job).options
+        except UndecodablePayload:
+            return False  # it fails, and stays
+        return removes_itself(options.get("remove_on_complete"))
 
 
 def _failure_of(job: Job) -> str | None:
@@ -231,6 +271,8 @@ def _view(
         started=state.started,
         running=len(state.watched),
         completed=state.completed,
+        cancelled=state.cancelled,
+        removed=state.removed,
         failed_otherwise=state.failed_otherwise,
         returned=failed.as_before,
         otherwise=failed.otherwise,
@@ -254,6 +296,13 @@ def _message(state: State, word: str, failed: Failed, refused: Counter[str] | No
             message += f", but {state.failed_otherwise:,} failed by another cause"
     else:
         message = f"{state.started:,} jobs run again; {len(state.watched)} of them are watched"
+    put_aside = [
+        f"{count:,} {'was' if count == 1 else 'were'} {word}"
+        for count, word in ((state.cancelled, "cancelled"), (state.removed, "removed"))
+        if count
+    ]
+    if put_aside:
+        message += f"; {' and '.join(put_aside)} before the end"
     if refused:
         message += "; not all could be changed: " + "; ".join(
             f"{count:,}: {reason}" for reason, count in refused.most_common(3)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from control.service.checks import audit, keys, machine, schedules, servers, telemetry
+from control.service.checks import audit, keys, limits, machine, schedules, servers, telemetry
 from control.service.checks.finding import Finding, ok, problem
 from settings import Settings, SettingsError, load_settings
 
@@ -21,22 +21,28 @@ def examine() -> Iterator[Finding]:
     if isinstance(settings, Finding):
         yield settings
         return
-    yield ok("settings", "valid")
+    app = _application()
+    if isinstance(app, Finding) and app.subject == "settings":
+        yield app
+    else:
+        yield ok("settings", "valid")
     yield from machine.folders(settings)
     yield machine.api_port(settings)
     yield from telemetry.telemetry(settings)
-    app = _application()
     if isinstance(app, Finding):
-        yield app
+        if app.subject != "settings":
+            yield app
         return
     yield ok("actors", ", ".join(sorted(app.broker.actors)) or "none")
     yield keys.keys(app)
     yield from servers.redis(settings, app)
     yield from servers.stray_queues(app)
-    yield servers.database(app)
+    yield from limits.limits(app)
+    database = servers.database(app)
+    yield database
     yield from servers.changed_rules(app)
     yield from schedules.schedules(app)
-    if (behind := audit.lag(app)) is not None:
+    if database.status != "problem" and (behind := audit.lag(app)) is not None:
         yield behind
 
 
@@ -44,14 +50,17 @@ def _settings() -> Settings | Finding:
     try:
         return load_settings()
     except SettingsError as error:
-        return problem("settings", str(error), "correct that key in the environment or in callboard.toml")
+        return _wrong_settings(error)
 
 
 def _application() -> "App | Finding":
     try:
         from actors import app
     except SettingsError as error:
-        return problem("actors", str(error), "correct that file or key")
+        # What declares an actor is no module yet that could be asked for its kinds of errors.
+        if type(error).__name__ == "BrokenActorFile":
+            return problem("actors", str(error), "correct that file")
+        return _wrong_settings(error)
     except Exception as error:  # noqa: BLE001 - whatever a user's own actor raises when it is imported
         return problem(
             "actors",
@@ -59,3 +68,7 @@ def _application() -> "App | Finding":
             "correct the module; 'python -c \"import actors\"' shows where",
         )
     return app
+
+
+def _wrong_settings(error: SettingsError) -> Finding:
+    return problem("settings", str(error), "correct that key in the environment or in callboard.toml")

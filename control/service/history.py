@@ -80,6 +80,7 @@ def _of_row(row: "ExecutionRow") -> AttemptView:
         error_code=row.error_code,
         error_message=row.error_message,
         fingerprint=row.fingerprint,
+        reason=row.reason,
         stack=(row.stack or "").splitlines(),
         trace_id=row.trace_id,
     )

@@ -8,6 +8,7 @@ from control.service.forged import FORGED_STAYS, is_forged, not_forged
 from control.service.journal import Deed, acting, record
 from control.service.names import possible_job_ids
 from control.service.operator_views import JobAnswer
+from control.service.removals import Leaving, leaving, remove_blobs, span_words
 from control.service.requests import CHUNK
 from jobs.model import Cancelled
 from jobs.states import JobState
@@ -16,7 +17,7 @@ from jobs.texts import printable
 if TYPE_CHECKING:
     from actors.composition import App
 
-#: Of more jobs nobody asks whose they are before something is done to them.
+#: Of more jobs nobody asks whose they are, or what they leave, before something is done to them.
 LOOKED_AT = 20
 OTHER_HOLDS_ITS_KEY = (
     "another job with its unique key has not ended; retry it after that, or remove the other"
@@ -62,14 +63,20 @@ class JobActions:
         )
 
     def remove(self, job_ids: Sequence[str]) -> list[JobAnswer]:
-        """Remove jobs in any state but active. Their ids stay known for a while."""
-        return self._do(
+        """Remove jobs in any state but active. Ids that their senders gave stay taken for a while, and a few
+        jobs are told so; of a few the blobs go at once, of many with the next sweep."""
+        few = possible_job_ids(job_ids) if len(job_ids) <= LOOKED_AT else ()
+        left = leaving(self._app, few)
+        answers = self._do(
             "remove",
             self._app.store.remove,
             job_ids,
             "job {id} is removed",
             "a job that runs can only be cancelled",
         )
+        gone = {answer.id: left.get(answer.id, Leaving()) for answer in answers if answer.done}
+        remove_blobs(self._app, gone.values())
+        return [_with_memory(answer, gone.get(answer.id)) for answer in answers]
 
     def retry(self, job_ids: Sequence[str], *, from_start: bool = False) -> list[JobAnswer]:
         """Run failed and cancelled jobs again, with all their attempts. `from_start`: finished steps too, but
@@ -163,6 +170,13 @@ class JobActions:
             refusal = FORGED_STAYS if is_forged(self._app, job) else OTHER_HOLDS_ITS_KEY
         message = f"job {job_id!r} is {job.state}; {refusal}"
         return JobAnswer(id=job_id, done=False, outcome="refused", message=message)
+
+
+def _with_memory(answer: JobAnswer, left: Leaving | None) -> JobAnswer:
+    if left is None or left.id_memory_ms is None:
+        return answer
+    stays = f"; its id stays taken for {span_words(left.id_memory_ms)}"
+    return answer.model_copy(update={"message": answer.message + stays})
 
 
 def _chunks(ids: Sequence[str]) -> list[Sequence[str]]:

@@ -1,5 +1,6 @@
 """Jobs: add, get, list, follow."""
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dramatiq
 
-from broker.sent import SentMessage
+from broker.sent import SAME_KEY, SentMessage
 from control.service.job_logs import attempt_logs
 from control.service.job_steps import steps_view
 from control.service.limit_actions import reasons_of_providers
@@ -15,10 +16,11 @@ from control.service.names import find_actor, find_queues, letter_queues, python
 from control.service.new_job import JobOptions, NewJobRequest, UniqueOption
 from control.service.operator_views import WhyView
 from control.service.reading import job_view, progress_view
+from control.service.removals import span_words
 from control.service.standing import why_view
 from control.service.views import AttemptLogView, JobView, LogLineView, ProgressView, StepsView
-from jobs.errors import InvalidPayload, JobNotFound
-from jobs.ids import check_stored_id
+from jobs.errors import InvalidPayload, JobIdTaken, JobNotFound
+from jobs.ids import SCOPE, check_stored_id
 from jobs.model import DEFAULT_ATTEMPTS, DEFAULT_PRIORITY, Job
 from jobs.states import JobState
 
@@ -27,13 +29,14 @@ if TYPE_CHECKING:
 
 
 LIST_LIMIT = 1_000
+_MADE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 LOGS_QUIET = 1.0  # seconds without a line after the end of a job: its last ones are written by then
 LOOK_EVERY = 0.2  # seconds: progress is visible within 200 ms (CATALOGUE section 1)
 
 
 class Added(NamedTuple):
-    """The job that is there. `created` is False when it was there before, by its id or its unique key, or
-    when its id is still known; `replaced` is the job whose place it took."""
+    """The job that is there. `created` is False when it was there before, by its id or its unique key;
+    `replaced` is the job whose place it took."""
 
     job: JobView
     created: bool
@@ -49,6 +52,9 @@ class JobService:
     def add(self, request: NewJobRequest) -> Added:
         """Accept a job. What comes back is the job that is there now.
 
+        JobIdTaken: the id is that of another actor's or tenant's job, or of one that has left the store,
+        which remembers it; or its unique key is held by one that has left.
+
         Raises UnknownActor, UnknownQueue, InvalidPayload, JobIdTaken, PayloadTooLarge, StoreUnavailable,
         StoreFull.
         """
@@ -57,12 +63,13 @@ class JobService:
         kwargs = app.validate(actor.actor_name, python_names(app.schema(actor.actor_name), request.data))
         sent = actor.send_with_options(kwargs=kwargs, delay=options.delay, **_send_options(options))
         assert isinstance(sent, SentMessage)
-        # Nothing there: a quick worker has finished and removed it, or an id of the caller's was
-        # settled and removed before and is remembered, so that it does not run again.
         job = app.store.get(sent.message_id)
-        # One that was there before has arguments of its own.
-        message = sent if sent.created or job is None else None
-        return Added(job_view(app, job or _as_accepted(sent), message), sent.created, sent.replaced)
+        if sent.created:
+            # None there: a quick worker has finished and removed it.
+            return Added(job_view(app, job or _as_accepted(sent), sent), True, sent.replaced)
+        if job is None:
+            raise _left(sent, app.rules_of(sent.queue_name).id_memory_ms)
+        return Added(job_view(app, job), False, sent.replaced)  # it has arguments of its own
 
     def get(self, job_id: str) -> JobView:
         """One job. Raises JobNotFound."""
@@ -190,7 +197,26 @@ def _possible(job_id: str) -> str:
 
 
 def _not_found(job_id: str) -> JobNotFound:
-    return JobNotFound(f"there is no job {job_id!r}: it was never accepted, or its retention has ended")
+    # An id of ours is the same whoever's job it is.
+    hint = (
+        ""
+        if SCOPE in job_id or _MADE.fullmatch(job_id)
+        else f"; one that a tenant gave is TENANT{SCOPE}{job_id}"
+    )
+    return JobNotFound(f"there is no job {job_id!r}: it was never accepted, or its retention has ended{hint}")
+
+
+def _left(sent: SentMessage[Any], memory_ms: int) -> JobIdTaken:
+    """Why nothing was added, when the job that was there has left the store."""
+    if sent.reason == SAME_KEY:
+        return JobIdTaken(
+            f"nothing was added: the unique key is held by job {sent.message_id!r}, which has left the store"
+        )
+    queue = sent.queue_name
+    return JobIdTaken(
+        f"nothing was added: the id {sent.message_id!r} was used by a job that has left the store, which "
+        f"remembers ids of {queue} for {span_words(memory_ms)} (queues.{queue}.id_memory_ms): give another"
+    )
 
 
 def _send_options(options: JobOptions) -> Mapping[str, Any]:

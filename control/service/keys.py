@@ -6,11 +6,10 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from pydantic import BaseModel
-
 from broker.codec import UndecodablePayload
 from control.service.errors import NotConfirmed, NotPossible
 from control.service.journal import acting, record
+from control.service.views import View
 from jobs.errors import CallboardError, KeyMissing, KeyShredded
 from jobs.model import Job
 from middleware.sealing.envelope import head_of
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 PAGE = 200
 
 
-class KeyVersion(BaseModel):
+class KeyVersion(View):
     """One version of the fleet's key. `needed` counts the payloads and tenants' keys that need it, where that
     was asked for."""
 
@@ -38,11 +37,13 @@ class KeyVersion(BaseModel):
 
 
 class Resealed(NamedTuple):
-    """What one chunk did: payloads looked at, sealed anew, and such that cannot be opened."""
+    """What one chunk of payloads or of tenants' keys did: looked at, sealed anew, and such that cannot be
+    opened."""
 
     looked: int
     done: int
     unreadable: int
+    what: str = "payloads of jobs"
 
 
 class KeyActions:
@@ -96,7 +97,7 @@ class KeyActions:
             deed.count = 0
             for wrapped in self._seal.tenants.rewrap():
                 deed.count += wrapped
-                yield Resealed(wrapped, wrapped, 0)
+                yield Resealed(wrapped, wrapped, 0, "tenants' keys")
             for page in self._pages():
                 chunk = self._reseal(page, current)
                 deed.count += chunk.done

@@ -78,6 +78,8 @@ class CanaryView(View):
     started: int = Field(description="jobs that run again, in all")
     running: int = Field(description="those that the next step waits for")
     completed: int = Field(description="of those that were watched")
+    cancelled: int = Field(0, description="of those that were watched: somebody cancelled them")
+    removed: int = Field(0, description="of those that were watched: they are gone, however they ended")
     failed_otherwise: int = Field(description="watched ones that failed, but by another cause than before")
     returned: list[str] = Field(description="ids of jobs that failed as before")
     otherwise: list[str] = Field(description="ids of jobs that failed by another cause since the call before")
@@ -100,6 +102,7 @@ class AttemptView(View):
     error_code: str | None = None
     error_message: str | None = None
     fingerprint: str | None = None
+    reason: str | None = Field(None, description="why it ended so, as one answered from the cache")
     stack: list[str] = Field(default_factory=list)
     trace_id: str | None = None
 

@@ -152,8 +152,7 @@ class LimitService:
         return sorted(named | set(self._app.limits.providers))
 
     def _shown(self) -> list[LimitRule]:
-        queues = {*self._app.broker.get_declared_queues(), *self._app.settings.queues}
-        return self._app.limits.shown(sorted(queues))
+        return self._app.limits.shown(sorted(self._app.broker.get_declared_queues()))
 
     def _shown_rule(self, name: str) -> LimitRule:
         return next((rule for rule in self._shown() if rule.name == name), None) or self._rule(name)

@@ -24,8 +24,15 @@ def job_view(app: "App", job: Job, sent: dramatiq.Message[Any] | None = None) ->
     Garbage in a payload or record shows as null, never as an error.
     """
     job = app.broker.notes.opened(job)
-    message = sent or _message(app, job)
     record = _json(job.record)
+    notes = dict[str, str]()
+    if record.get("result") is None and isinstance(told := record.get("note"), str):
+        notes["returnvalue"] = _briefly(told.removeprefix("it "))
+    try:
+        message = sent or app.broker.decode(job)
+    except UndecodablePayload as unreadable:
+        message = None  # the job's own failure says more when a worker meets it
+        notes["data"] = _briefly(f"cannot be read: {unreadable.__cause__ or unreadable}")
     error = _error(record)
     started, finished = job.started_at, job.finished_at
     return JobView(
@@ -49,6 +56,7 @@ def job_view(app: "App", job: Job, sent: dramatiq.Message[Any] | None = None) ->
         worker=job.owner,
         dead_letter=job.dead_letter,
         tenant_id=job.lane or None,
+        notes=notes,
     )
 
 
@@ -84,11 +92,11 @@ def error_type(job: Job) -> str | None:
     return kind if isinstance(kind, str) else None
 
 
-def _message(app: "App", job: Job) -> dramatiq.Message[Any] | None:
-    try:
-        return app.broker.decode(job)
-    except UndecodablePayload:
-        return None  # the job's own failure says more when a worker meets it
+def _briefly(sentence: str) -> str:
+    """Its first clause, in the middle of a line."""
+    start, _, said = sentence.partition(": ")
+    clause = said.partition(";")[0].rstrip(".")
+    return f"{start}: {clause[:1].lower()}{clause[1:]}" if clause else sentence
 
 
 def _arguments(app: "App", job: Job, message: dramatiq.Message[Any]) -> dict[str, Any]:
@@ -98,6 +106,9 @@ def _arguments(app: "App", job: Job, message: dramatiq.Message[Any]) -> dict[str
         # Of an actor that this process does not know nobody can tell which of them are.
         return dict.fromkeys(given, PRIVATE) if is_secret(job) else given
     private = app.contract(message.actor_name).private
+    if not private and is_secret(job) and app.rules_of(job.queue).encryption is None:
+        # It was encrypted for what is in it, or for what it follows from.
+        return dict.fromkeys(given, PRIVATE)
     if private and "args" in given:
         return dict.fromkeys(
             given, PRIVATE

@@ -43,7 +43,7 @@ def _reasons(standing: Standing, workers: Sequence[WorkerInfo]) -> Iterator[str]
 def _end(job: Job) -> str:
     when = _at(job.finished_at)
     reason = failed_reason(job)
-    because = f": {reason}" if reason else ""
+    because = f": {reason.rstrip('.')}" if reason else ""
     if job.state is JobState.COMPLETED:
         return f"It completed {when}."
     if job.state is JobState.CANCELLED:
@@ -89,7 +89,9 @@ def _rest(standing: Standing) -> Iterator[str]:
         "place": "The free place is kept for a job that lost its worker, so it rests",
     }.get(standing.rest_scope, "It rests")
     end = "a place is free" if until >= LAST_TIME else _at(until)
-    yield f"{what} until {end}" + (f", because {standing.rest_reason}." if standing.rest_reason else ".")
+    yield f"{what} until {end}" + (
+        f", because {standing.rest_reason.rstrip('.')}." if standing.rest_reason else "."
+    )
 
 
 def _caps(standing: Standing) -> Iterator[str]:

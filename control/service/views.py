@@ -111,6 +111,7 @@ class JobView(View):
     worker: str | None = Field(description="the process that holds the job now")
     dead_letter: str | None = Field(description="the dead-letter queue that holds the failed job")
     tenant_id: str | None
+    notes: dict[str, str] = Field({}, description="of `data` and `returnvalue`: why there is none to show")
 
 
 class QueueMetrics(View):

@@ -40,6 +40,7 @@ def run(app: "App", workers: int) -> None:
         if settings.redis.effective_url() is None and not settings.keys.ring:
             make_ring(settings.keys_file)
         _reach(app)
+        app.sealing.seal.ready()  # no worker would start
         _migrate(app)
         _restore_rules(app, supervisor.say)
         key = KeyFile(settings.home).ensure()

@@ -55,13 +55,12 @@ class ReportData:
         """Read plain JSON data: `columns` are titles or {"title", "kind"}; dates are ISO strings.
 
         Numbers may be given as strings ("1234.50") so that money keeps its cents.
-        Raises PermanentFailure naming the field, never its value.
+        Raises PermanentFailure naming the field, never its value, nor a title or a field of the caller's.
         """
-        unknown = sorted(set(data) - set(cls.__slots__))
+        unknown = set(data) - set(cls.__slots__)
         if unknown:
-            raise PermanentFailure(
-                f"Unknown report field {unknown[0]!r}; known are {', '.join(cls.__slots__)}."
-            )
+            many = "a field that is" if len(unknown) == 1 else f"{len(unknown)} fields that are"
+            raise PermanentFailure(f"The report has {many} unknown; known are {', '.join(cls.__slots__)}.")
         columns = tuple(_column(entry, at) for at, entry in enumerate(_items(data, "columns")))
         if not columns:
             raise PermanentFailure("A report needs at least one column.")
@@ -114,12 +113,12 @@ def _row(entry: object, columns: tuple[Column, ...], where: str, *, total: bool 
     if len(entry) != len(columns):
         raise PermanentFailure(f"{where} has {len(entry)} cells where {len(columns)} columns are named.")
     return tuple(
-        _cell(value, column, f"{where}[{at}]", lenient=total)
+        _cell(value, column, f"{where}[{at}]", at, lenient=total)
         for at, (value, column) in enumerate(zip(entry, columns, strict=True))
     )
 
 
-def _cell(value: object, column: Column, where: str, *, lenient: bool) -> Cell:
+def _cell(value: object, column: Column, where: str, at: int, *, lenient: bool) -> Cell:
     """The value as its column's kind; a totals row may carry a word ("Total") in any column."""
     if value is None or value == "":
         return None
@@ -133,7 +132,7 @@ def _cell(value: object, column: Column, where: str, *, lenient: bool) -> Cell:
         if lenient and isinstance(value, str):
             return value
         raise PermanentFailure(
-            f"{where} does not fit its column {column.title!r}, which holds a {column.kind}."
+            f"{where} does not fit its column, columns[{at}], which holds a {column.kind}."
         ) from None
     return number
 

@@ -79,7 +79,7 @@ class TenantKeys:
             self.forget(tenant)
             known = self._soon(tenant) if in_a_hurry else self._of(tenant, make=False)
         if known.number != number:
-            raise KeyShredded(f"The key that this of tenant {tenant!r} was encrypted with was shredded.")
+            raise KeyShredded(f"This was encrypted with a key of tenant {tenant!r} that was shredded.")
         return self._cipher(known, tenant, purpose, fleet_key)
 
     def namer(self, tenant: str) -> Signer:

@@ -107,7 +107,7 @@ def test_an_account_that_the_settings_do_not_know_is_a_permanent_failure(jobs: F
     job = sync(jobs, "inbx")
     assert (job.state, job.attempts) == (JobState.FAILED, 1)
     assert error_of(job)["message"] == (
-        "There is no mailbox '[argument]' in the settings; add [mailboxes.[argument]]."
+        "There is no mailbox of the name given in account_id; add [mailboxes.NAME] to the settings."
     )
 
 

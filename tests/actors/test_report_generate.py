@@ -119,7 +119,7 @@ def test_two_jobs_never_share_a_file_however_alike_their_ids_are(house: App, job
 def test_a_report_that_makes_no_sense_is_a_permanent_failure(jobs: FakeJobs) -> None:
     job = generate(jobs, report={"title": "T", "columns": ["a"], "rows": [[1, 2]]})
     assert (job.state, job.attempts) == (JobState.FAILED, 1)
-    assert "has 2 cells where 1 [argument] are named" in from_json(job.record)["error"]["message"]
+    assert "has 2 cells where 1 columns are named" in from_json(job.record)["error"]["message"]
 
 
 def test_a_format_that_is_not_offered_is_refused_at_send(jobs: FakeJobs) -> None:

@@ -67,7 +67,7 @@ def test_an_endpoint_that_is_gone_is_disabled_and_gets_nothing_more(set_up: SetU
         assert [job_of(jobs, job).state for job in (first, second)] == [JobState.FAILED] * 2
         assert job_of(jobs, first).attempts == job_of(jobs, second).attempts == 1
         assert from_json(job_of(jobs, second).record)["error"]["message"] == (
-            "The webhook endpoint '[argument]' is disabled: it answered 410 (gone)."
+            "The webhook endpoint named in endpoint_id is disabled: it answered 410 (gone)."
         )
         assert list(receiver.ledger) == [first], "the second was not even tried"
         assert history(app, first) == [(1, "failed", 410)]
@@ -121,7 +121,9 @@ def test_an_endpoint_that_the_settings_do_not_know_is_a_permanent_failure(jobs: 
     job = job_of(jobs, send(jobs, "shp"))
     assert (job.state, job.attempts) == (JobState.FAILED, 1)
     message = from_json(job.record)["error"]["message"]
-    assert message == "There is no webhook endpoint 'shp' in the settings."
+    assert message == (
+        "There is no webhook endpoint of the name given in endpoint_id; add [webhooks.NAME] to the settings."
+    )
 
 
 @pytest.mark.parametrize("data", [None, [], "text"])

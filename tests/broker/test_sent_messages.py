@@ -20,6 +20,7 @@ def test_it_has_the_fields_of_a_message_and_what_became_of_it() -> None:
         *(field.name for field in fields(Message)),
         "created",
         "replaced",
+        "reason",
     ]
     message = sent()
     assert isinstance(message, Message)

@@ -2,7 +2,7 @@
 
 import io
 import json
-import time
+import resource
 from pathlib import Path
 
 import pytest
@@ -18,14 +18,15 @@ SYNC = ("user_id=u1", "account_id=a1")
 
 
 def test_help_is_there_at_once(env):
-    began = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     result = callboard(env, "--help")
-    took = time.perf_counter() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
 
     assert result.returncode == 0
     for name in ("up", "demo", "doctor", "jobs", "api", "config", "api-key"):
         assert name in result.stdout
-    assert took < 2  # 0.3 s on an idle machine; imports of the heavy libraries would take longer
+    # 0.3 s of the processor, however busy it is; imports of the heavy libraries would take longer.
+    assert after.ru_utime - before.ru_utime < 1
 
 
 @pytest.mark.parametrize(

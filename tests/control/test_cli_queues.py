@@ -137,6 +137,7 @@ class TestEmptying:
         assert here("queues", "obliterate", QUEUE, "--confirm", QUEUE).stdout.splitlines() == [
             "email-sync: 2 jobs; 1 that run stay",
             "2 jobs removed",
+            "ids that their senders gave stay taken for 7 days",
         ]
 
     @pytest.mark.parametrize(
@@ -274,7 +275,7 @@ class TestOnARealServer:
 
         result = here("queues", "obliterate", QUEUE, "--confirm", QUEUE)
 
-        assert result.stdout.splitlines()[-1] == "1 job removed"
+        assert "1 job removed" in result.stdout.splitlines()
         assert reached.adjustments() == {}
         assert here("queues", "restore").stdout == "nothing differs\n"
 

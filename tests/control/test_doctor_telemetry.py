@@ -49,7 +49,3 @@ def test_what_does_not_answer_is_a_note_because_jobs_run_all_the_same(closed_por
     )
     assert said["alerts"][0] == said["traces"][0] == "note"
     assert "does not answer now" in said["alerts"][1]
-
-
-def test_a_dsn_that_is_none_is_a_problem() -> None:
-    assert found(sentry={"dsn": "nonsense"})["alerts"] == ("problem", "sentry.dsn is no DSN")

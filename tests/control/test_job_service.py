@@ -274,15 +274,15 @@ def test_a_job_removed_as_soon_as_it_was_done_is_still_answered(tmp_path):
     assert job.name == "email_sync"
 
 
-def test_an_id_that_was_settled_and_removed_just_now_is_not_called_new(jobs, store):
+def test_an_id_that_was_settled_and_removed_just_now_is_not_taken_again(jobs, store):
     request = NewJobRequest(queue="email-sync", data=SYNC, options=JobOptions(jobId="x-1"))
     jobs.add(request)
     work(store, "email-sync")
     store.trim({"email-sync": Retention(completed_ms=0)})
 
-    _, created, _ = jobs.add(request)
+    with pytest.raises(JobIdTaken, match=r"'x-1' was used by a job that has left .* for 7 days"):
+        jobs.add(request)
 
-    assert not created
     assert store.list_jobs("email-sync", JobState.WAITING) == []
 
 

@@ -26,7 +26,7 @@ def board(memory, monkeypatch):
     memory.register(WorkerInfo("vm:4711", "vm", 4711, "0.1", 8, (QUEUE,), 1_000), lease_ms=60_000)
     memory.enqueue([NewJob("ID", QUEUE, "report_generate", b"", lane="acme")])
     work(memory, QUEUE, Outcome.FAILED, b'{"error": {"type": "Timeout"}}')
-    memory.enqueue([NewJob("acme~invoice-7", QUEUE, "report_generate", b"", lane="acme", delay_ms=3_600_000)])
+    memory.enqueue([NewJob("acme~bill-7", QUEUE, "report_generate", b"", lane="acme", delay_ms=3_600_000)])
     return memory
 
 

@@ -157,7 +157,7 @@ def test_other_4xx_are_permanent(status: str) -> None:
 
 
 def test_410_says_that_the_endpoint_is_to_be_disabled() -> None:
-    with answering(answer("410 Gone")) as url, pytest.raises(EndpointGone, match="'ep_1' answered 410"):
+    with answering(answer("410 Gone")) as url, pytest.raises(EndpointGone, match="answered 410"):
         send(url)
 
 

@@ -17,8 +17,6 @@ from tests.fundamentals.stage import StartWorker
 from tests.middleware.steps import error_of, events
 from tests.waiting import eventually
 
-OWN_WORDS = "cannot read '[argument]' of [argument] [text] [number] [address]"
-
 
 @dataclass
 class Card:
@@ -33,19 +31,27 @@ class Login(BaseModel):
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(secret=st.text(st.characters(codec="utf-8"), min_size=4, max_size=300))
 def test_no_text_of_the_caller_gets_out_of_its_job(jobs: FakeJobs, secret: str) -> None:
-    assume(len(secret.strip()) >= 4 and secret not in OWN_WORDS)
+    assume(len(secret.strip()) >= 4)
     if "reading" not in jobs._broker.actors:
 
         @actor(queue="reading", attempts=1)
         def reading(text: str) -> None:
             raise ValueError(f"cannot read {text!r} of {text}")
 
-    jobs._broker.get_actor("reading").send(secret)
+    said, told = failure(jobs, secret)
+    assert said.startswith("cannot read ")
+    if secret in said or secret in told:
+        # Words such as `broker` are in the stack of every failure.
+        said, told = failure(jobs, "\N{SNOWMAN}" * len(secret))
+        assert secret in said or secret in told
+
+
+def failure(jobs: FakeJobs, argument: str) -> tuple[str, str]:
+    """What the store and the audit are told when a job with this argument has failed."""
+    jobs._broker.get_actor("reading").send(argument)
     jobs.run_all()
     (event,) = events(jobs)
-    for written in (error_of(jobs, event.job_id)["message"], event.detail.decode()):
-        assert secret not in written
-    assert error_of(jobs, event.job_id)["message"].startswith("cannot read ")
+    return error_of(jobs, event.job_id)["message"], event.detail.decode()
 
 
 @pytest.mark.parametrize(

@@ -176,16 +176,16 @@ def test_lines_are_seen_while_the_job_runs(real_app: App, running_worker: StartW
     @actor
     def talks() -> None:
         job_log.info("first")
-        assert go_on.wait(10)
+        assert go_on.wait(30)
         job_log.info("last")
 
     running_worker()
     message = talks.send()
     try:
-        eventually(lambda: real_app.store.logs(message.message_id), timeout=2.0)
+        eventually(lambda: real_app.store.logs(message.message_id))
     finally:
         go_on.set()
-    eventually(lambda: len(real_app.store.logs(message.message_id)[0].chunks) == 2, timeout=2.0)
+    eventually(lambda: len(real_app.store.logs(message.message_id)[0].chunks) == 2)
 
 
 def test_a_shredded_tenants_lines_are_given_up_and_hold_up_no_others(

@@ -13,7 +13,7 @@ from broker.testing import FakeJobs, fake, inline
 from jobs.memory import MemoryStore
 from jobs.states import JobState
 from middleware.stack import STACK
-from settings import Settings, load_settings
+from settings import Settings, SettingsError, load_settings
 from tests.fundamentals.stage import make_app
 from tests.middleware.extras import Noting, Rules
 from tests.middleware.steps import details, events, job_of
@@ -256,5 +256,5 @@ def test_stock_group_callbacks_work_once_they_have_a_backend(monkeypatch: pytest
 def test_a_stack_that_cannot_be_built_is_refused_at_the_start(
     middleware: dict[str, Any], reason: str
 ) -> None:
-    with pytest.raises(ValueError, match=reason):
+    with pytest.raises(SettingsError, match=reason):
         App(Settings(middleware=middleware), MemoryStore())

@@ -175,7 +175,8 @@ def test_an_attempt_ends_when_the_steps_in_its_threads_have(jobs: FakeJobs) -> N
     assert done == ["slow"], "the retry found the outcome of the thread that was left behind"
 
 
-def test_a_step_in_a_thread_does_not_begin_after_its_attempt(jobs: FakeJobs) -> None:
+@pytest.mark.parametrize("first", [False, True])
+def test_a_step_in_a_thread_does_not_begin_after_its_attempt(jobs: FakeJobs, first: bool) -> None:
     over, ended, done = threading.Event(), list[BaseException](), list[str]()
     threads = list[threading.Thread]()
 
@@ -188,7 +189,8 @@ def test_a_step_in_a_thread_does_not_begin_after_its_attempt(jobs: FakeJobs) -> 
 
     @actor
     def order() -> None:
-        step("reserve", lambda: 1)
+        if not first:
+            step("reserve", lambda: 1)
         threads.append(threading.Thread(target=contextvars.copy_context().run, args=(late,), daemon=True))
         threads[0].start()
 

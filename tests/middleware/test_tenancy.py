@@ -258,8 +258,8 @@ class TestRequired:
             with pytest.raises(InvalidPayload) as refusal:
                 send()
             assert str(refusal.value) == (
-                "Queue invoice takes only jobs of a tenant: give tenant_id=…, or send within "
-                '`with tenant("…"):`.'
+                "Queue invoice takes only jobs of a tenant: give tenant_id=… (on the command line --tenant), "
+                'or send within `with tenant("…"):`.'
             )
         assert jobs.queued() == []
 

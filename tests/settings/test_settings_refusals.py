@@ -277,3 +277,24 @@ def test_a_bucket_without_what_it_needs_or_with_arguments_in_clear_is_refused(re
 def test_a_bucket_on_this_machine_may_be_reached_in_clear(tmp_path: Path) -> None:
     (tmp_path / "callboard.toml").write_text(S3 + "endpoint = 'http://127.0.0.1:9000'")
     assert load_settings({}, tmp_path).blobs.endpoint == "http://127.0.0.1:9000"
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "s3cr3t",
+        "https://s3cr3t",
+        "https://host.example/1",
+        "ftp://s3cr3t@host.example/1",
+        "https://s3cr3t@host.example/a",
+    ],
+)
+def test_a_dsn_that_is_none_is_refused_without_showing_it(refused, dsn: str) -> None:
+    said = refused(SENTRY_DSN=dsn)
+    assert said.startswith("sentry.dsn must be a DSN as Sentry shows it: https://KEY@HOST/NUMBER")
+    assert "s3cr3t" not in said
+
+
+def test_a_dsn_of_a_sentry_under_a_path_is_taken(load) -> None:
+    settings = load("", SENTRY_DSN="https://key@host.example:8443/sentry/7")
+    assert settings.sentry.dsn is not None

@@ -19,7 +19,7 @@ def lag(app: "App") -> Finding | None:
     except CallboardError:
         return None
     if not behind.entries:
-        return ok("audit", "every attempt has its row")
+        return ok("audit", "no attempt waits to be stored")
     told = f"{behind.entries:,} entries of attempts wait for their rows, the oldest for "
     told += f"{behind.oldest_ms / 1000:,.0f} s"
     if behind.oldest_ms < TOO_OLD_MS:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from actors.composition import App
 
 MEMORY_ALARM = 0.8  # of maxmemory (CATALOGUE section 3)
+CLOCK_ALARM_S = 5.0  # that the clocks of a server and of this host may be apart
 
 
 def redis(settings: Settings, app: "App") -> Iterator[Finding]:
@@ -41,6 +42,7 @@ def redis(settings: Settings, app: "App") -> Iterator[Finding]:
         return
     for facts, place in found:
         yield _version(facts, place)
+        yield clock(facts, place)
         yield from _care(facts)
     yield _workers(app)
 
@@ -126,6 +128,19 @@ def _version(facts: ServerFacts, place: str) -> Finding:
             "redis", f"{place} is a replica, which takes no jobs", "point REDIS_URL at the primary"
         )
     return ok("redis", f"{facts.name} {version} answers at {place}")
+
+
+def clock(facts: ServerFacts, place: str) -> Finding:
+    """Whether the server's clock, by which everything is timed, agrees with this host's."""
+    apart = abs(facts.ahead_s)
+    if apart <= CLOCK_ALARM_S:
+        return ok("redis clock", "it agrees with this host's")
+    side = "before" if facts.ahead_s > 0 else "behind"
+    return problem(
+        "redis clock",
+        f"that of {place} is {apart:,.0f} s {side} this host's; one of the two is wrong",
+        "let NTP slew the wrong one, and never set a server's clock back (see docs/operating.md)",
+    )
 
 
 def _care(facts: ServerFacts) -> Iterator[Finding]:
