@@ -40,11 +40,11 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.fixture(scope="session", autouse=True)
 def server_of_choice(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """`CALLBOARD_TEST_SERVER=/path/to/redis-server` runs the tests on that server instead of the wheel's.
+    """`TEST_REDIS_SERVER=/path/to/redis-server` runs the tests on that server instead of the wheel's.
 
     It becomes the first on PATH, so that the processes which the tests start find it too.
     """
-    if chosen := os.environ.get("CALLBOARD_TEST_SERVER"):
+    if chosen := os.environ.get("TEST_REDIS_SERVER"):
         folder = tmp_path_factory.mktemp("server-of-choice")
         (folder / "valkey-server").symlink_to(Path(chosen).absolute())
         os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"

@@ -2,7 +2,7 @@
 they say the same, and a full count of Redis' keys finds each job in one place and each counter true.
 
 The memory store checks each move of a job against the table of transitions, so what both do is legal.
-CALLBOARD_MODEL_EXAMPLES=400 makes the run longer: so many walks of STEPS steps.
+MODEL_EXAMPLES=400 makes the run longer: so many walks of STEPS steps.
 """
 
 import os
@@ -40,7 +40,7 @@ from tests.broker.census import census_with
 from tests.broker.model import DEAD, GATES, LANES, LEASE_MS, LETTERS, OWNERS, QUEUES, SHORT_LEASE_MS
 from tests.contract.clock import Clock, redis_store_with
 
-EXAMPLES = int(os.environ.get("CALLBOARD_MODEL_EXAMPLES", "16"))
+EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "16"))
 STEPS = 40
 CLEANABLE = [state for state in JobState if state is not JobState.ACTIVE]
 
