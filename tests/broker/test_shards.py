@@ -115,14 +115,14 @@ def test_a_backlog_in_one_part_does_not_starve_the_other(split: ShardedStore) ->
         order.append("letters")
 
     broker = a_broker(split, reports, letters, rules_of=lambda queue: QueueRules(1, global_concurrency=1))
-    for _ in range(60):
+    for _ in range(200):
         send(broker, "reports")
     for _ in range(10):
         send(broker, "letters")
     with at_work(broker, threads=1):
-        eventually(lambda: len(order) == 70, timeout=20)
+        eventually(lambda: order.count("letters") == 10, timeout=20)
     # Turns are not exact: a part that does not ask in time loses one. Starved, it would come last.
-    assert order[:60].count("letters") >= 8, "they took turns while both had work"
+    assert order.count("reports") < 150, "they took turns while both had work"
 
 
 def test_a_part_that_is_away_does_not_hold_up_the_other(split: ShardedStore, parts: dict[str, Part]) -> None:

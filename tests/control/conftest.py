@@ -12,13 +12,13 @@ from actors.composition import App
 from broker.redis.connection import RedisAddress
 from broker.redis.redis_store import RedisStore
 from control.api.keys import KeyFile
-from control.api.serve import listen
 from control.cli import main
 from database.adjustments import Adjustments
 from jobs.memory import MemoryStore
 from jobs.store import JobStore
 from tests.control.board import small_app
 from tests.control.serving import serving
+from tests.ports import free_port
 from tests.sealed import KEY_VARIABLE
 from tests.tables import give_tables
 
@@ -109,8 +109,7 @@ def board(redis_url: str, namespace: str) -> Iterator[RedisStore]:
 @pytest.fixture
 def closed_port() -> int:
     """A port where nobody listens."""
-    with listen("127.0.0.1", 0) as listener:
-        return listener.getsockname()[1]
+    return free_port()
 
 
 @pytest.fixture

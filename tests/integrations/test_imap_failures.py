@@ -10,6 +10,7 @@ from control.demo.peers.mail import write_maildir
 from integrations.errors import PermanentFailure, TransientFailure
 from integrations.imap import ImapAccount, sync
 from tests.integrations.peers import CERTIFICATE, MailServer, mail_server, scripted
+from tests.ports import free_port
 
 
 def account(port: int, **changes: Any) -> ImapAccount:
@@ -40,10 +41,8 @@ def test_what_only_a_person_can_mend_is_permanent(
 
 
 def test_a_server_that_is_not_there_is_transient() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
     with pytest.raises(TransientFailure, match="cannot be reached: Connection refused"):
-        list(sync(account(port)))
+        list(sync(account(free_port())))
 
 
 def test_a_server_that_never_answers_is_transient_within_the_time_limit() -> None:

@@ -26,6 +26,7 @@ from integrations.webhooks import (
     retry_after_seconds,
 )
 from tests.integrations.peers import CERTIFICATE, running, scripted
+from tests.ports import free_port
 
 SECRET = "whsec_" + "c2VjcmV0IG9mIHRoZSB0ZXN0cw=="
 PAYLOAD = '{"type":"invoice.paid","data":{"id":7,"name":"Größe"}}'.encode()
@@ -199,10 +200,8 @@ def test_a_server_that_answers_drop_by_drop_is_left_at_the_deadline() -> None:
 
 
 def test_the_network_is_transient() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
     with pytest.raises(TransientFailure, match="cannot be reached"):
-        send(f"http://127.0.0.1:{port}/")
+        send(f"http://127.0.0.1:{free_port()}/")
     with (
         scripted(b"SSH-2.0-OpenSSH_9.9") as port,
         pytest.raises(TransientFailure, match="broke the HTTP protocol"),

@@ -1,5 +1,7 @@
 """Prometheus: what is counted, by which names, and that no label grows without bound."""
 
+import logging
+import re
 import threading
 import urllib.request
 from pathlib import Path
@@ -19,6 +21,7 @@ from jobs.model import Outcome
 from middleware.metric_series import registry_of, serve_metrics
 from middleware.tallies import BOUNDS, FOLD_AT, MOST_ERROR_TYPES, OTHER, Gauges, Tallies
 from tests.fundamentals.stage import make_app
+from tests.ports import free_port
 from tests.waiting import eventually
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -181,8 +184,7 @@ def test_who_has_numbers_of_their_own_hands_in_a_source(counting: App) -> None:
 
 @pytest.fixture
 def port() -> int:
-    with listen("127.0.0.1", 0) as taken:
-        return int(taken.getsockname()[1])
+    return free_port()
 
 
 def test_a_worker_serves_its_counts_on_loopback_and_stops_with_it(
@@ -227,13 +229,19 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def test_a_second_process_on_the_host_takes_the_next_port(port: int, counting: App) -> None:
+def test_a_second_process_on_the_host_takes_the_next_free_port(
+    port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     registry = registry_of(Tallies())
     first = serve_metrics(registry, "127.0.0.1", port)
     second = serve_metrics(registry, "127.0.0.1", port)
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port + 1}/metrics", timeout=5) as answer:
-            assert b"process_" in answer.read()
+        addresses = re.findall(r"http://127\.0\.0\.1:\d+/metrics", caplog.text)
+        assert len(set(addresses)) == 2
+        for address in addresses:
+            with urllib.request.urlopen(address, timeout=5) as answer:
+                assert b"process_" in answer.read()
     finally:
         first()
         second()

@@ -11,7 +11,6 @@ from string import ascii_lowercase
 import pytest
 
 from actors.composition import App
-from control.api.serve import listen
 from database.migrations import migrate
 from jobs.states import JobState
 from tests.control.running import callboard
@@ -19,6 +18,7 @@ from tests.fundamentals.stage import make_app
 from tests.middleware import planted
 from tests.middleware.receivers import receiving
 from tests.middleware.workers import FOREIGN, planted_worker
+from tests.ports import free_port
 from tests.waiting import eventually
 
 
@@ -28,8 +28,7 @@ def test_no_sink_holds_a_planted_secret(
 ) -> None:
     # Letters alone: what looks like a number, an address or a long quotation is taken out in any case.
     argument, nested, local = ("".join(secrets.choice(ascii_lowercase) for _ in range(30)) for _ in range(3))
-    with listen("127.0.0.1", 0) as free:
-        port = int(free.getsockname()[1])
+    port = free_port()
     app = make_app(monkeypatch, home=home, redis={"url": redis_url, "namespace": namespace})
     migrate(app.engine())
     leaky = planted.declare()["leaky"]
