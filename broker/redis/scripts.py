@@ -24,7 +24,7 @@ HEADER_FIELDS = ("PURPOSE", "KEYS", "ARGV", "RETURNS", "EVENTS", "OOM", "INCLUDE
 FLAGS = {"allowed": "#!lua flags=allow-oom", "reads": "#!lua flags=no-writes"}
 #: How a server says that the text itself is at fault.
 NOT_LUA = ("compiling script", "script shebang", "Unexpected flag", "Could not find scripting engine")
-TAKES_NO_MEMORY = "redis.call('PERSIST', KEYS[1])"
+TAKES_NO_MEMORY = "if KEYS[1] then redis.call('PERSIST', KEYS[1]) end"
 
 
 @dataclass(frozen=True)

@@ -179,7 +179,7 @@ def _execute(store: JobStore, renewal: Renewal, told: dict[str, Any]) -> None:
     renewal.end()
     owner = told["owner"]
     started = None if told["ledger"] is None else read_started(told["ledger"])
-    with suppress(CallboardError):  # the server is away: the lease runs out by itself
+    try:
         if started is not None:
             # What the store gave it and it never started, be it that the reply never arrived.
             unstarted = {i: token for i, token in store.owned(owner).items() if started.get(i) != token}
@@ -189,6 +189,8 @@ def _execute(store: JobStore, renewal: Renewal, told: dict[str, Any]) -> None:
         if store.renew(owner, 0):
             while store.reclaim(told["max_lost"]):
                 pass
+    except CallboardError as error:
+        sys.stderr.write(f"The jobs of a killed worker wait until its lease ends: {error}\n")
 
 
 def _stopped(pid: int) -> bool:

@@ -238,6 +238,7 @@ def test_an_offer_wakes_one_worker_and_is_not_heaped_up(store: JobStore) -> None
     assert store.wait_for_work([QUEUE], 1_000) == QUEUE
     assert store.wait_for_work([QUEUE], 10) is None
     assert store.offer([QUEUE]) == 1
+    assert store.offer([]) == 0
 
 
 def test_who_listens_hears_of_jobs_to_cancel(store: JobStore) -> None:
