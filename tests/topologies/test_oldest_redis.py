@@ -35,19 +35,9 @@ def test_the_promises_hold_on_redis_6_2(tmp_path: Path) -> None:
     assert SERVER.exists(), "Redis 6.2 is missing: `make test` fetches it once."
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     environment |= {"TEST_REDIS_SERVER": str(SERVER), "MODEL_EXAMPLES": "6"}
+    options = ["-q", "-n", "0", "-p", "no:cacheprovider", f"--basetemp={tmp_path / 'base'}"]
     ended = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-n",
-            "0",
-            "-p",
-            "no:cacheprovider",
-            f"--basetemp={tmp_path / 'base'}",
-        ]
-        + list(PROMISES),
+        [sys.executable, "-m", "pytest", *options, *PROMISES],
         cwd=ROOT,
         env=environment,
         capture_output=True,
