@@ -27,6 +27,22 @@ end
 -- The usual case is written out, because a function of an include costs as much as three commands when it
 -- is made: a plain job with a new id goes into a line that is awake.
 local answers, woken, joined, bands = {}, {}, {}, {}
+-- Of many jobs the members of `waiting`, and how many joined each line, are written together: a call has
+-- some hundred at most, and Lua takes some thousand arguments.
+local members, newcomers, write_newcomers
+if #ARGV > 4 then
+  members, newcomers = {}, {}
+  write_newcomers = function()
+    if #members == 0 then return end
+    redis.call('ZADD', waiting, unpack(members))
+    for line, more in pairs(newcomers) do
+      local n = redis.call('HINCRBY', lines, line, more)
+      if n == more or n > RESTING then joined_lane(line, n, more) end
+    end
+    members, newcomers = {}, {}
+  end
+end
+
 for a = first_job, #ARGV, 3 do
   local id, description = ARGV[a], cmsgpack.unpack(ARGV[a + 1])
   local queue, run_at = description[1], description[13]
@@ -43,6 +59,7 @@ for a = first_job, #ARGV, 3 do
   elseif description[8] == '' then
     goes_in = true
   else
+    if members then write_newcomers() end -- what makes way for it may be one of these
     answer, goes_in = claim_unique(description[8], id, description[9], description[10])
   end
   if goes_in and due > 0 then
@@ -56,17 +73,24 @@ for a = first_job, #ARGV, 3 do
     local gate = description[4]
     local name = gate == '' and description[3] or description[3] .. GATE_MARK .. gate
     local line = queue .. SEP .. string.format('%02d', band) .. SEP .. name
-    redis.call('ZADD', waiting, 0, line .. SEP .. string.format('%02d%013x', description[5], place) .. SEP .. id)
-    if gate == '' then
-      local n = redis.call('HINCRBY', lines, line, 1)
-      if n == 1 or n > RESTING then joined_lane(line, n, 1) end
+    local member = line .. SEP .. string.format('%02d%013x', description[5], place) .. SEP .. id
+    if gate ~= '' then joined_gate(line) end
+    if members then
+      local n = #members
+      members[n + 1], members[n + 2] = 0, member
+      if gate == '' then newcomers[line] = (newcomers[line] or 0) + 1 end
     else
-      joined_gate(line)
+      redis.call('ZADD', waiting, 0, member)
+      if gate == '' then
+        local n = redis.call('HINCRBY', lines, line, 1)
+        if n == 1 or n > RESTING then joined_lane(line, n, 1) end
+      end
     end
     joined[queue] = description[14]
   end
   answers[#answers + 1] = answer
 end
+if members then write_newcomers() end
 if books then write_counts() end
 for queue, index in pairs(joined) do
   -- Where all lines rest nobody is woken.
