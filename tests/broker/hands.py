@@ -84,11 +84,11 @@ class Hands:
         self.exchange.stop_fetching()
         self.listener.stop()
         self.exchange.end()
-        self.exchange.ended(5.0)
+        self.exchange.ended(20.0)
         if self.listener.is_alive():
             self.exchange.hungry.set()
             self._store.offer(self._queues)  # ends its blocking call
-            self.listener.join(6.0)
+            self.listener.join(20.0)
 
 
 @contextmanager

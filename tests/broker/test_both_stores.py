@@ -448,7 +448,7 @@ class BothStores(RuleBasedStateMachine):
         return census
 
 
-@pytest.mark.timeout(60 + 2 * EXAMPLES)
+@pytest.mark.timeout(240 + 2 * EXAMPLES)
 def test_both_stores_agree_after_every_step(redis_address: RedisAddress) -> None:
     run_state_machine_as_test(
         lambda: BothStores(redis_address),  # type: ignore[arg-type]  a factory will do

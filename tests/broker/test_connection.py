@@ -27,6 +27,8 @@ from tests.waiting import eventually
 
 PASSWORD = "very-secret-indeed"
 LIMIT_S = 6.0
+#: What a loaded machine may add to that. A limit that does not hold costs at least as much again.
+SLACK_S = 4.0
 
 Verb = Callable[[RedisStore], object]
 VERBS: dict[str, Verb] = {
@@ -74,7 +76,7 @@ def refused(port: int, verb: Verb) -> str:
     since = time.monotonic()
     with pytest.raises(StoreUnavailable) as caught:
         verb(store)
-    assert time.monotonic() - since < LIMIT_S
+    assert time.monotonic() - since < LIMIT_S + SLACK_S
     store.close()
     text = str(caught.value)
     assert f"127.0.0.1:{port}" in text
@@ -104,7 +106,7 @@ def test_a_name_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> No
     released = threading.Event()
 
     def silent(host: str, *_: object, **__: object) -> list[object]:
-        released.wait(20)
+        released.wait(50)
         raise OSError(host)
 
     monkeypatch.setattr(socket, "getaddrinfo", silent)
@@ -112,7 +114,7 @@ def test_a_name_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> No
     since = time.monotonic()
     with pytest.raises(StoreUnavailable, match=r"cache\.example:6379 cannot.*no name server answered"):
         store.ping()
-    assert time.monotonic() - since < LIMIT_S
+    assert time.monotonic() - since < LIMIT_S + SLACK_S
     released.set()
 
 
@@ -148,7 +150,7 @@ def test_signals_do_not_put_off_the_end_of_a_call() -> None:
         started = time.monotonic()
         with pytest.raises(TimedOut):
             wire_to(port).call([pack("PING")])
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < LIMIT_S + SLACK_S, "and not for ever"
 
 
 def test_signals_do_not_put_off_the_end_of_a_large_call() -> None:
@@ -157,7 +159,7 @@ def test_signals_do_not_put_off_the_end_of_a_large_call() -> None:
         started = time.monotonic()
         with pytest.raises(TimedOut):
             wire_to(port).call([pack("SET", "key", bytes(64_000_000))])
-        assert time.monotonic() - started < LIMIT_S
+        assert time.monotonic() - started < LIMIT_S + SLACK_S
 
 
 def test_signals_do_no_harm_to_a_call_that_takes_its_time(store: RedisStore, client: "redis.Redis") -> None:
@@ -192,11 +194,11 @@ def trickling_port() -> Iterator[int]:
 def test_a_reply_that_trickles_in_does_not_put_off_the_end_of_a_call(
     trickling_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("broker.redis.wire.CALL_LIMIT_S", 0.5)
+    monkeypatch.setattr("broker.redis.wire.CALL_LIMIT_S", 1.0)
     started = time.monotonic()
     with pytest.raises(TimedOut):
         wire_to(trickling_port, tries_again=2).call([pack("PING")])
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 1.0 + SLACK_S, "and not for ever"
 
 
 @pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
@@ -242,7 +244,7 @@ def test_however_often_it_is_tried_a_silent_name_server_has_one_thread_waiting(
     released = threading.Event()
 
     def silent(host: str, *_: object, **__: object) -> list[object]:
-        released.wait(20)
+        released.wait(50)
         raise OSError(host)
 
     def waiting() -> int:
@@ -271,12 +273,12 @@ asked, go_on = threading.Event(), threading.Event()
 
 def find():
     asked.set()
-    assert go_on.wait(10)
+    assert go_on.wait(40)
     return RedisAddress(sys.argv[1])
 
 store = RedisStore(find)
 threading.Thread(target=store.ping).start()
-assert asked.wait(10)
+assert asked.wait(40)
 child = os.fork()
 go_on.set()
 store.ping()
@@ -288,5 +290,5 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 def test_a_process_that_is_forked_while_a_thread_connects_can_connect(redis_address: RedisAddress) -> None:
     """The thread does not exist in the child, so nobody there would open the lock that it holds."""
-    done = subprocess.run([sys.executable, "-c", FORK, redis_address.url], timeout=20, check=False)
+    done = subprocess.run([sys.executable, "-c", FORK, redis_address.url], timeout=50, check=False)
     assert done.returncode == 7

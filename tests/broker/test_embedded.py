@@ -242,5 +242,5 @@ def test_ctrl_c_does_not_reach_it(tmp_path: Path) -> None:
             assert client.ping()
         parent.stdin.write("stop\n")
         parent.stdin.flush()
-        assert parent.wait(10) == 0
+        assert parent.wait(30) == 0
     assert not psutil.pid_exists(pid)

@@ -147,7 +147,7 @@ def test_what_was_given_to_others_during_an_outage_is_not_started(
 def test_a_process_that_was_suspended_asks_for_its_lease_again(flaky: Flaky) -> None:
     hands = with_chores(flaky, threads=1, lease_ms=100)
     with at_work(hands):
-        eventually(lambda: flaky.verbs.count("fetch") == 1)
+        eventually(lambda: "fetch" in flaky.verbs)
         flaky.verbs.clear()
         flaky.hold_up = 0.3
         hands.exchange.look()
@@ -202,7 +202,7 @@ def test_the_end_waits_until_the_last_verdict_is_stored(flaky: Flaky) -> None:
     hands.finish()
     hands.listener.stop()
     hands.exchange.end()
-    assert hands.exchange.ended(5.0)
+    assert hands.exchange.ended(20.0)
     assert flaky.get("one").state is JobState.COMPLETED  # type: ignore[union-attr]
     assert flaky.get("two").state is JobState.WAITING  # type: ignore[union-attr]
 
@@ -234,9 +234,11 @@ def test_a_queues_concurrency_and_its_cap_over_all_workers_hold(flaky: Flaky) ->
         # A job is active in the store a moment before its thread has it.
         for hands in (first, second):
             eventually(lambda h=hands: sum(proxy.queue_name == "narrow" for proxy in h.started) == 1)
-        before = flaky.trips
         assert flaky.stats(["capped"])[0].waiting == 2
-        assert flaky.trips == before
+        before = flaky.trips
+        threading.Event().wait(0.3)
+        assert flaky.trips < before + 10, "they wait until a place is free"
+        assert flaky.stats(["capped"])[0].waiting == 2
 
 
 def test_an_unexpected_error_ends_the_thread_so_that_the_lease_keeper_sees_it(

@@ -1,6 +1,7 @@
 """What one process asks for and holds ahead, of one server or of several."""
 
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -207,6 +208,13 @@ class TestQueuesOfOneShare:
 class TestShards:
     """Two servers, one process: they share its threads."""
 
+    @pytest.fixture(autouse=True)
+    def now(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+        """The time, which stands still unless the test moves it."""
+        now = [0.0]
+        monkeypatch.setattr("broker.worker.holdings.time", SimpleNamespace(monotonic=lambda: now[0]))
+        return now
+
     def two(self, threads: int) -> Holdings:
         held = Holdings(threads, lambda queue: QueueRules(concurrency=100))
         held.serve("a", "one")
@@ -231,29 +239,41 @@ class TestShards:
         held.not_received("one")
         assert self.ask(held, "two") == 4
 
-    def test_where_both_have_work_they_take_turns(self) -> None:
-        held = self.two(threads=1)
-        served = []
-        for _ in range(6):
-            for shard, queue in (("one", "a"), ("two", "b")):
-                if self.ask(held, shard):
-                    (proxy,) = held.receive(proxies(str(len(served)), queue=queue), 0.0, shard)
-                    served.append(shard)
-                    assert self.ask(held, "one") + self.ask(held, "two") == 0
-                    held.finish(proxy, done(proxy), 0.0)
-        assert served[:6] == ["one", "two"] * 3
+    @pytest.mark.parametrize("job_s", [0.0, 10.0])
+    def test_where_both_have_work_they_take_turns(self, now: list[float], job_s: float) -> None:
+        """However long the jobs are: a shard that asked in vain is waited for from when a thread is free."""
+        held, queues, served = self.two(threads=1), {"one": "a", "two": "b"}, ["one"]
+        assert (self.ask(held, "one"), self.ask(held, "two")) == (1, 0)
+        while len(served) < 6:
+            shard, other = served[-1], "two" if served[-1] == "one" else "one"
+            (proxy,) = held.receive(proxies(str(len(served)), queue=queues[shard]), now[0], shard)
+            assert self.ask(held, shard) + self.ask(held, other) == 0
+            now[0] += job_s
+            held.finish(proxy, done(proxy), now[0])
+            served += [name for name in (shard, other) if self.ask(held, name)]
+        assert served == ["one", "two"] * 3
 
-    def test_a_shard_that_does_not_come_for_its_thread_is_not_waited_for(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_shard_that_does_not_come_for_its_thread_is_not_waited_for(self, now: list[float]) -> None:
         held = self.two(threads=1)
         assert self.ask(held, "one") == 1
         assert self.ask(held, "two") == 0
-        held.receive([], 0.0, "one")
+        held.receive([], now[0], "one")
         assert self.ask(held, "one") == 0, "it is the other's turn"
-        later = time.monotonic() + WAIT_S
-        monkeypatch.setattr("broker.worker.holdings.time.monotonic", lambda: later)
+        now[0] += WAIT_S
         assert self.ask(held, "one") == 1
+
+    def test_nor_is_it_waited_for_again_before_it_has_asked_again(self, now: list[float]) -> None:
+        held = self.two(threads=1)
+        assert (self.ask(held, "one"), self.ask(held, "two")) == (1, 0)
+        held.receive([], now[0], "one")
+        assert self.ask(held, "one") == 0
+        now[0] += WAIT_S
+        for _ in range(3):
+            assert self.ask(held, "one") == 1
+            held.receive([], now[0], "one")
+        assert (self.ask(held, "one"), self.ask(held, "two")) == (1, 0)
+        held.receive([], now[0], "one")
+        assert self.ask(held, "one") == 0
 
     def test_verdicts_go_to_the_shard_of_their_job(self) -> None:
         held = self.two(threads=4)
@@ -266,19 +286,21 @@ class TestShards:
         assert held.sent("one") == {"a"}
         assert (held.unsent("one"), held.unsent("two")) == (0, 1)
 
-    def test_a_suspect_waits_until_the_jobs_of_all_shards_have_ended(self) -> None:
+    def test_a_suspect_waits_until_the_jobs_of_all_shards_have_ended(self, now: list[float]) -> None:
         held = self.two(threads=4)
         (other,) = held.receive(proxies("1", queue="b"), 0.0, "two")
-        held.receive([], time.monotonic(), "one", suspect=True)
+        held.receive([], now[0], "one", suspect=True)
         held.finish(other, done(other), 0.0)
         assert (self.ask(held, "one"), self.ask(held, "two")) == (0, 0)
         held.take_verdicts(9, "two")
         held.sent("two")
         assert (self.ask(held, "two"), self.ask(held, "one")) == (0, 4), "only the suspect's shard may ask"
 
-    def test_a_shard_that_wants_it_empty_and_does_not_answer_keeps_it_from_no_other(self) -> None:
+    def test_a_shard_that_wants_it_empty_and_does_not_answer_keeps_it_from_no_other(
+        self, now: list[float]
+    ) -> None:
         held = self.two(threads=4)
-        held.receive([], time.monotonic(), "one", suspect=True)
+        held.receive([], now[0], "one", suspect=True)
         assert (self.ask(held, "two"), self.ask(held, "one")) == (0, 4)
         held.not_received("one")
         assert self.ask(held, "two") > 0

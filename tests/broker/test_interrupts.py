@@ -52,7 +52,7 @@ def test_an_exception_is_raised_in_the_function_that_runs() -> None:
     run = InThread(job, guarded(endless))
     eventually(lambda: job.thread)
     interrupt(job, TimeLimitExceeded)
-    run.join(5)
+    run.join(20)
     assert isinstance(run.end, TimeLimitExceeded)
 
 
@@ -61,7 +61,7 @@ def test_a_job_that_was_interrupted_before_its_function_began_does_not_begin() -
     job = a_proxy("one")
     interrupt(job, JobCancelled)
     run = InThread(job, guarded(lambda: ran.append(1)))
-    run.join(5)
+    run.join(20)
     assert isinstance(run.end, JobCancelled)
     assert ran == []
 
@@ -87,7 +87,7 @@ def test_an_actor_that_calls_another_one_is_one_run() -> None:
     run = InThread(job, guarded(outer))
     eventually(lambda: job.thread)
     interrupt(job, JobCancelled)
-    run.join(5)
+    run.join(20)
     assert isinstance(run.end, JobCancelled)
 
 
@@ -120,12 +120,16 @@ def test_one_that_is_sent_as_the_function_ends_is_taken_back(monkeypatch: pytest
                 after.append("hurt")
 
     monkeypatch.setattr("broker.worker.interrupts.raise_thread_exception", late)
-    run = Worker(job, guarded(lambda: on_its_way.wait(5)))
+    run = Worker(job, guarded(lambda: on_its_way.wait(20)))
     eventually(lambda: job.thread)
     interrupt(job, JobCancelled)
     raised.set()
-    run.join(5)
+    run.join(20)
     assert (run.end, after) == (True, ["unhurt"])
+
+
+#: Runs of each end, so that the test says something.
+ENOUGH = 5
 
 
 @pytest.fixture
@@ -148,8 +152,8 @@ def test_one_that_comes_at_the_last_moment_never_gets_out_of_its_run(fast_switch
         return sum(int(str(n)) for n in range(20))
 
     def work() -> None:
-        until = time.monotonic() + 3.0
-        while time.monotonic() < until:
+        began = time.monotonic()
+        while (took := time.monotonic() - began) < 3.0 or (took < 30.0 and min(ends.values()) <= ENOUGH):
             try:
                 job = now[0] = a_proxy("one")
                 begin(job)
@@ -173,8 +177,7 @@ def test_one_that_comes_at_the_last_moment_never_gets_out_of_its_run(fast_switch
             interrupt(job, JobCancelled)
     worker.join()
     assert stray == []
-    assert ends["cancelled"] > 5
-    assert ends["done"] > 5
+    assert min(ends.values()) > ENOUGH, ends
 
 
 class TestCoroutines:
@@ -183,7 +186,7 @@ class TestCoroutines:
         from dramatiq.logging import get_logger
 
         thread = dramatiq.asyncio.EventLoopThread(get_logger(__name__))
-        thread.start(timeout=1)
+        thread.start(timeout=20)
         dramatiq.asyncio.set_event_loop_thread(thread)
         yield
         dramatiq.asyncio.set_event_loop_thread(None)
@@ -204,7 +207,7 @@ class TestCoroutines:
         run = InThread(job, guarded(endless))
         eventually(lambda: job.stop_coroutine)
         interrupt(job, JobCancelled)
-        run.join(5)
+        run.join(20)
         assert isinstance(run.end, JobCancelled)
         assert cleaned == ["up"]
 
@@ -218,7 +221,7 @@ class TestCoroutines:
         job = a_proxy("one")
         interrupt(job, TimeLimitExceeded)
         run = InThread(job, guarded(long))
-        run.join(5)
+        run.join(20)
         assert isinstance(run.end, TimeLimitExceeded)
         assert went_on == []
 
@@ -227,7 +230,7 @@ class TestCoroutines:
             raise asyncio.CancelledError
 
         run = InThread(a_proxy("one"), guarded(gives_up))
-        run.join(5)
+        run.join(20)
         assert type(run.end).__name__ == "CancelledError"
 
     def test_the_loops_thread_is_never_interrupted(self) -> None:
@@ -243,5 +246,5 @@ class TestCoroutines:
         eventually(lambda: job.stop_coroutine)
         assert job.thread < 0
         interrupt(job, JobCancelled)
-        run.join(5)
+        run.join(20)
         assert isinstance(run.end, JobCancelled)

@@ -95,7 +95,7 @@ def test_the_thread_goes_on_after_an_outage(
     eventually(lambda: len(database.rows) == 3)
     relay.stop()
     settle_jobs(store, "last")  # ends the blocking read
-    relay.join(6.0)
+    relay.join(20.0)
     assert not relay.is_alive()
     said = [record.message for record in caplog.records if record.name == "broker.worker.relay"]
     assert said == ["Events for audit wait: the database is away"], "once, not at every try"
@@ -141,7 +141,7 @@ def test_many_small_entries_are_carried_without_a_pause_between_them(
     relay.start()
     eventually(lambda: len(database.rows) == 60)
     relay.stop()
-    relay.join(6.0)
+    relay.join(20.0)
 
 
 def test_processes_share_the_events(store: RedisStore, database: Database) -> None:
@@ -189,21 +189,21 @@ def test_a_relay_that_is_stuck_in_its_sink_is_noticed(
     store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its events would wait for as long as the process lives."""
-    monkeypatch.setattr("broker.worker.leases.WEDGED_S", 0.3)
+    monkeypatch.setattr("broker.worker.leases.WEDGED_S", 2.0)
     monkeypatch.setattr("broker.worker.relay.BLOCK_MS", 50)
     go_on = threading.Event()
 
     class Stuck(Database):
         def write(self, events: Sequence[Event]) -> None:
-            go_on.wait(20)
+            go_on.wait(50)
 
     relay = Relay(store, Stuck, "audit", "process-1")
     keeper = LeaseKeeper(dict, {}, lambda: {"audit": relay})
     relay.start()
     assert keeper._fault() is None
     settle_jobs(store, "one")
-    eventually(lambda: keeper._fault() == "The audit thread has not moved for 0 s")
+    eventually(lambda: keeper._fault() == "The audit thread has not moved for 2 s")
     go_on.set()
     eventually(lambda: keeper._fault() is None)
     relay.stop()
-    relay.join(5)
+    relay.join(20)

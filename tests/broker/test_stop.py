@@ -84,7 +84,7 @@ def test_only_a_process_of_dramatiqs_command_ends_after_a_stop(
         assert (tmp_path / "worker").read_text() == str(by_the_command)
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(30)
 
 
 class Frozen:
@@ -128,7 +128,7 @@ def test_a_server_that_does_not_answer_delays_a_stop_by_a_few_seconds(
 
     def work() -> None:
         began.set()
-        assert go_on.wait(20)
+        assert go_on.wait(50)
 
     broker = a_broker(store, work, lease=topology.describe)
     before = set(threading.enumerate())
@@ -136,7 +136,7 @@ def test_a_server_that_does_not_answer_delays_a_stop_by_a_few_seconds(
     worker.start()
     if busy:
         send(broker, "work")
-        assert began.wait(10)
+        assert began.wait(20)
     eventually(lambda: len(store.workers()) == 1)
     frozen.freeze()
     go_on.set()
@@ -147,7 +147,7 @@ def test_a_server_that_does_not_answer_delays_a_stop_by_a_few_seconds(
     # Threads that still wait for an answer are let go with the process; here they must not outlive the test.
     eventually(lambda: not [t for t in set(threading.enumerate()) - before if t.is_alive()], timeout=20)
     store.close()
-    assert took < LAST_SEND_S + LEAVE_S + STOP_S + 1.0
+    assert took < LAST_SEND_S + LEAVE_S + STOP_S + 4.0, "and not as long as the server is away"
 
 
 class TestWhatRunsWhenItsTimeIsOver:
@@ -164,19 +164,19 @@ class TestWhatRunsWhenItsTimeIsOver:
                     pause.wait(0.01)
             finally:
                 cleaning.set()
-                assert cleaned.wait(20)
+                assert cleaned.wait(50)
 
         broker = a_broker(store, work, stop_s=0.2)
         job_id = send(broker, "work")
         worker = dramatiq.Worker(broker, worker_threads=2, worker_timeout=50)
         worker.start()
-        assert began.wait(10)
+        assert began.wait(20)
         stopping = threading.Thread(target=worker.stop, args=(10_000,))
         stopping.start()
-        assert cleaning.wait(5)
+        assert cleaning.wait(20)
         assert state_of(store, job_id) is JobState.ACTIVE
         cleaned.set()
-        stopping.join(10)
+        stopping.join(20)
         job = store.get(job_id)
         assert job is not None
         assert (job.state, job.attempts, job.interruptions) == (JobState.DELAYED, 0, 1)
@@ -186,13 +186,13 @@ class TestWhatRunsWhenItsTimeIsOver:
 
         def work() -> None:
             began.set()
-            assert go_on.wait(20), "a call into the system: nothing interrupts it"
+            assert go_on.wait(50), "a call into the system: nothing interrupts it"
 
         broker = a_broker(store, work, stop_s=0.2)
         job_id = send(broker, "work")
         worker = dramatiq.Worker(broker, worker_threads=2, worker_timeout=50)
         worker.start()
-        assert began.wait(10)
+        assert began.wait(20)
         worker.stop(timeout=600)
         assert state_of(store, job_id) is JobState.ACTIVE
         assert store.workers(), "its lease is kept"
@@ -216,20 +216,20 @@ class TestWhatRunsWhenItsTimeIsOver:
 
         def work() -> None:
             began.set()
-            assert go_on.wait(20)
+            assert go_on.wait(50)
 
         broker = a_broker(store, work, stop_s=0.2)
         job_id = send(broker, "work")
         worker = dramatiq.Worker(broker, worker_threads=2, worker_timeout=50)
         worker.start()
-        assert began.wait(10)
-        stopping = threading.Thread(target=worker.stop, args=(10_000,))
+        assert began.wait(20)
+        stopping, told_at = threading.Thread(target=worker.stop, args=(10_000,)), time.time()
         stopping.start()
-        assert over.wait(0.2 + END_S)
+        assert over.wait(30)
         job = store.get(job_id)
         go_on.set()
-        stopping.join(10)
+        stopping.join(20)
         assert exits == [0]
         assert job is not None
         assert (job.state, job.attempts, job.interruptions) == (JobState.DELAYED, 0, 1)
-        assert (job.due_at or 0) / 1000 - time.time() > END_S - 3.0
+        assert (job.due_at or 0) / 1000 >= told_at + END_S

@@ -257,10 +257,10 @@ def test_who_listens_hears_of_jobs_to_cancel(store: JobStore) -> None:
     thread = threading.Thread(target=listening)
     thread.start()
     try:
-        assert joined.wait(5.0)
+        assert joined.wait(20.0)
         store.cancel(["one"])
-        assert stop.wait(5.0)
+        assert stop.wait(20.0)
         assert heard == ["one"]
     finally:
         stop.set()
-        thread.join(5.0)
+        thread.join(20.0)

@@ -59,7 +59,7 @@ class Fleet:
     @staticmethod
     def options(
         *,
-        lease_s: float = 1.0,
+        lease_s: float = 3.0,
         stop_s: float = 20.0,
         release: str = "",
         trap: str = "",
@@ -187,6 +187,9 @@ class Fleet:
     def completed(self, *ids: str) -> bool:
         return all(self.job(job_id).state is JobState.COMPLETED for job_id in ids)
 
+    def cancelled(self, job_id: str) -> bool:
+        return self.job(job_id).state is JobState.CANCELLED
+
     def failed(self, job_id: str) -> bool:
         return self.job(job_id).state is JobState.FAILED
 
@@ -214,7 +217,7 @@ class Fleet:
         change()
         return self.balance()
 
-    def balance(self, timeout: float = 15.0) -> Balance:
+    def balance(self, timeout: float = 40.0) -> Balance:
         """Wait until everything is settled and in the audit; then see that it adds up."""
 
         def at_rest() -> bool:
@@ -228,7 +231,7 @@ class Fleet:
             return balance if balance.clean else None
 
         with suppress(AssertionError):  # what is wrong is said better below
-            eventually(told, timeout=10.0, every=0.2)
+            eventually(told, timeout=20.0, every=0.2)
         balance = settle_accounts(read_ledger(self.home), self.jobs(), self.rows())
         assert balance.clean, f"{balance}\n{balance.details()}"
         check_census(self._address, self.store.keys)
@@ -239,17 +242,17 @@ class Fleet:
 
     def close(self) -> None:
         """End everything that was started, whatever state it is in, the helpers too."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 20
         for command in self._commands:
             with suppress(ProcessLookupError):
                 os.killpg(command.pid, signal.SIGKILL)
-            command.wait(10)
+            command.wait(20)
         while ours := processes_of(self.home):
             assert time.monotonic() < deadline, f"still running: {ours}"
             for process in ours:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
-            eventually(lambda: not any(map(_alive, ours)), timeout=2.0)
+            eventually(lambda: not any(map(_alive, ours)), timeout=10.0)
         self._ledger.close()
         self.store.close()
 

@@ -83,7 +83,7 @@ class Run(dramatiq.Middleware):
 
 
 app.broker.add_middleware(Run())
-traps.set_for(told["trap"], told["helper_trap"])
+traps.set_for(told["trap"], told["helper_trap"], told.get("nth", 1))
 
 
 @contextmanager

@@ -15,18 +15,18 @@ pytestmark = pytest.mark.faults
 
 def test_a_job_that_kills_its_process_is_dead_lettered_and_its_neighbours_are_not(fleet: Fleet) -> None:
     neighbours = fleet.send("slow", [1, 2])
-    only_one_attempt = fleet.send("quick", range(50), delay_ms=2_000, attempts=1)
     first = fleet.start(lease_s=3.0)
     eventually(lambda: len(fleet.runs()) == 2)
     fleet.send("deadly", [1], attempts=10)
     eventually(first.ended)
+    only_one_attempt = fleet.send("quick", range(50), attempts=1)
     fleet.open_gate()
     for life in (2, 3):  # as a supervisor would
         worker = fleet.start(lease_s=3.0)
-        eventually(worker.ended, timeout=20)
+        eventually(worker.ended)
         assert len(fleet.runs("deadly-1")) == life
     fleet.start(lease_s=3.0)
-    eventually(lambda: fleet.completed(*neighbours, *only_one_attempt), timeout=20)
+    eventually(lambda: fleet.completed(*neighbours, *only_one_attempt))
 
     job = fleet.job("deadly-1")
     assert (job.state, job.lost_leases, job.attempts) == (JobState.FAILED, 3, 3)
@@ -38,13 +38,12 @@ def test_a_job_that_kills_its_process_is_dead_lettered_and_its_neighbours_are_no
 
 def test_what_was_held_and_not_started_when_its_worker_was_killed_has_spent_nothing(fleet: Fleet) -> None:
     """Short jobs are held ahead of the threads. With one attempt each, none may be spent that did not run."""
-    ids = fleet.send("quick", range(8_000), attempts=1)
-    victim = fleet.start(lease_s=60.0, threads=4)
-    eventually(lambda: len(fleet.runs()) > 500, timeout=20)
-    victim.kill()
-    # Long before the lease of a minute is over.
-    eventually(lambda: fleet.store.stats(["quick"])[0].active == 0, timeout=10)
-    assert fleet.store.stats(["quick"])[0].waiting > 0, "killed too late for this test to say anything"
+    ids = fleet.send("quick", range(2_000), attempts=1)
+    victim = fleet.begin(trap="in the actor", nth=500, lease_s=600.0, threads=4)
+    eventually(lambda: victim.poll() is not None)
+    # Long before the lease of ten minutes is over.
+    eventually(lambda: fleet.store.stats(["quick"])[0].active == 0)
+    assert fleet.store.stats(["quick"])[0].waiting > 1_000
     fleet.start()
     balance = fleet.balance()
     assert balance.accepted == len(ids)

@@ -117,7 +117,7 @@ def test_a_lost_host_is_noticed_when_its_lease_ends(busy: Fleet) -> None:
 
 def test_a_reclaimer_killed_as_it_takes_back_the_jobs_of_another(fleet: Fleet) -> None:
     fleet.send("slow", [1])
-    lost = fleet.start()
+    lost = fleet.start(lease_s=1.0)
     eventually(lambda: fleet.runs("slow-1"))
     lost.lose_host()
     reclaimer = fleet.begin(trap="lost jobs are taken back")

@@ -75,13 +75,13 @@ def test_five_seconds_without_packets_end_in_a_clear_error_and_in_full_service_a
         sending = pool.submit(producer.enqueue, [job])
         with pytest.raises(StoreUnavailable, match="cannot be reached"):
             sending.result()
-        assert time.monotonic() - since < 6.0
+        assert time.monotonic() - since < 10.0, "6 s, and what a loaded machine adds"
     eventually(lambda: len(fleet.runs("slow-1")) == 2)
     fleet.open_gate()
     proxy.mode = Mode.FORWARD
 
     ids = fleet.send("quick", range(2, 100))
-    eventually(lambda: fleet.completed("slow-1", "work-1", "work-2", *ids), timeout=10)
+    eventually(lambda: fleet.completed("slow-1", "work-1", "work-2", *ids))
     producer.close()
     balance = fleet.balance()
     assert not cut_off.ended()
@@ -91,12 +91,12 @@ def test_five_seconds_without_packets_end_in_a_clear_error_and_in_full_service_a
 
 
 def test_a_frozen_workers_job_runs_elsewhere_and_its_late_settlement_is_refused(fleet: Fleet) -> None:
-    workers = fleet.start_two()
+    workers = fleet.start_two(lease_s=2.0)
     fleet.send("slow", [1])
     (run,) = eventually(lambda: fleet.runs("slow-1"))
     frozen, other = sorted(workers, key=lambda worker: worker.pid != run.pid)
     frozen.pause()
-    eventually(lambda: len(fleet.runs("slow-1")) == 2, timeout=15)
+    eventually(lambda: len(fleet.runs("slow-1")) == 2)
 
     fleet.open_gate(frozen)
     frozen.resume()
@@ -121,7 +121,7 @@ def test_a_job_that_runs_longer_than_the_stop_may_take_is_handed_back(fleet: Fle
     fleet.send("slow", [1])
     eventually(lambda: fleet.runs("slow-1"))
     stopping.terminate()
-    eventually(stopping.ended, timeout=8)
+    eventually(stopping.ended)
 
     job = fleet.job("slow-1")
     found = (job.state, job.attempts, job.interruptions, job.lost_leases)
@@ -137,12 +137,12 @@ def test_a_job_that_runs_longer_than_the_stop_may_take_is_handed_back(fleet: Fle
 
 
 def test_a_job_that_holds_the_interpreter_lock_longer_than_its_lease_is_not_run_twice(fleet: Fleet) -> None:
-    workers = fleet.start_two(lease_s=1.0)  # the other one reclaims all the time
-    fleet.send("hog", [1], seconds=3)
+    workers = fleet.start_two(lease_s=2.0)  # the other one reclaims all the time
+    fleet.send("hog", [1], seconds=5)
     eventually(lambda: fleet.runs("hog-1"))
     since = time.monotonic()
     eventually(lambda: fleet.runs("hog-1")[0].end, timeout=40)
-    assert time.monotonic() - since > 2.0, "no test unless it held the lock for two leases"
+    assert time.monotonic() - since > 4.0, "no test unless it held the lock for two leases"
     balance = fleet.balance()
     assert (balance.leases_lost, len(fleet.runs("hog-1"))) == (0, 1)
     assert not any(worker.ended() for worker in workers)
@@ -152,7 +152,7 @@ def test_the_job_of_a_lost_host_runs_again_within_twenty_seconds_by_default(
     lost_host: tuple[Fleet, float],
 ) -> None:
     fleet, lost_at = lost_host
-    eventually(lambda: fleet.completed("slow-1"), timeout=25)
+    eventually(lambda: fleet.completed("slow-1"), timeout=40)
     _, second = fleet.runs("slow-1")
     assert second.start - lost_at < 20.0
     assert fleet.balance().leases_lost == 1

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.faults
 
 #: Schedules of the processes, and the seconds between their ticks.
 EVERY = {"quick": 1, "slow": 2}
-TAKEN_OVER_S = 10.0
+TAKEN_OVER_S = 30.0
 
 Process = subprocess.Popen[bytes]
 
@@ -59,14 +59,14 @@ class Schedulers:
     ) -> Process:
         """Start one that leads, and wait until it does."""
         process = self.begin(trap, round=round, freeze=freeze, via=via)
-        eventually(lambda: self.lease.standing().held, timeout=20.0)
+        eventually(lambda: self.lease.standing().held, timeout=30.0)
         return process
 
     def stand_by(self) -> Process:
         """Start one that waits for the lease, and wait until it is there."""
         before = len(self.lease.processes())
         process = self.begin()
-        eventually(lambda: len(self.lease.processes()) > before, timeout=20.0)
+        eventually(lambda: len(self.lease.processes()) > before, timeout=30.0)
         return process
 
     def fired_until(self) -> datetime:
@@ -82,7 +82,7 @@ class Schedulers:
                 process.send_signal(signal.SIGCONT)
                 process.terminate()
         for process in self._processes:
-            process.wait(20)
+            process.wait(30)
 
     def check(self) -> None:
         """End all of them. Then each tick there was has one job, and one row in the history."""
@@ -117,7 +117,7 @@ def schedulers(fleet: Fleet, engine: Engine) -> Iterator[Schedulers]:
 def test_a_leader_is_killed_when(schedulers: Schedulers, step: str) -> None:
     victim = schedulers.start(step)
     schedulers.stand_by()
-    eventually(lambda: victim.poll() is not None, timeout=20.0)
+    eventually(lambda: victim.poll() is not None, timeout=30.0)
     died = time.monotonic()
     assert victim.returncode == -signal.SIGKILL
 
@@ -136,7 +136,7 @@ def test_a_leader_is_killed_when_the_jobs_are_enqueued_and_its_cursors_are_on_po
     try:
         victim = schedulers.start("the jobs are enqueued")
         schedulers.stand_by()
-        eventually(lambda: victim.poll() is not None, timeout=20.0)
+        eventually(lambda: victim.poll() is not None, timeout=30.0)
         assert victim.returncode == -signal.SIGKILL
         schedulers.fires_after(schedulers.fired_until())
         schedulers.check()
@@ -147,7 +147,7 @@ def test_a_leader_is_killed_when_the_jobs_are_enqueued_and_its_cursors_are_on_po
 
 def test_a_leader_is_killed_as_it_takes_and_as_it_gives_up_the_lease(schedulers: Schedulers) -> None:
     victim = schedulers.begin("the lease is taken", round=1)
-    eventually(lambda: victim.poll() is not None, timeout=20.0)
+    eventually(lambda: victim.poll() is not None, timeout=30.0)
     leader = schedulers.begin("the lease is given up", round=1)
     eventually(lambda: schedulers.rows.all(), timeout=TAKEN_OVER_S)
     schedulers.fires_after(schedulers.fired_until())
@@ -166,7 +166,7 @@ def test_a_leader_that_was_stopped_for_longer_than_its_lease_wakes_up_when(
     frozen = schedulers.start(step, freeze=True)
     other = schedulers.stand_by()
     token = schedulers.lease.standing().token
-    eventually(lambda: schedulers.lease.standing().token > token, timeout=20.0)
+    eventually(lambda: schedulers.lease.standing().token > token, timeout=30.0)
     schedulers.fires_after(schedulers.fired_until())
     frozen.send_signal(signal.SIGCONT)  # it sends what it had read, and what is due since
     eventually(lambda: "this one" in schedulers.fleet.log() and "stands by" in schedulers.fleet.log())
@@ -175,7 +175,7 @@ def test_a_leader_that_was_stopped_for_longer_than_its_lease_wakes_up_when(
     assert schedulers.lease.standing().token == token + 1
 
     other.terminate()  # and now it is its turn again
-    other.wait(20)
+    other.wait(30)
     schedulers.fires_after(schedulers.fired_until())
     schedulers.check()
 
@@ -185,10 +185,10 @@ def test_a_leader_that_ends_lets_the_next_one_begin_at_once(schedulers: Schedule
     schedulers.stand_by()
     schedulers.fires_after(datetime.min.replace(tzinfo=UTC))
     leader.terminate()
-    assert leader.wait(20) == 0
+    assert leader.wait(30) == 0
     ended = time.monotonic()
-    schedulers.fires_after(schedulers.fired_until(), timeout=5.0)
-    assert time.monotonic() - ended < 4.0  # its lease would have lasted for six
+    schedulers.fires_after(schedulers.fired_until())
+    assert time.monotonic() - ended < 5.5  # its lease would have lasted for six
     assert [process.leads for process in schedulers.lease.processes()] == [True]
     schedulers.check()
 
@@ -197,11 +197,11 @@ def test_a_server_that_is_cut_off_costs_no_tick(schedulers: Schedulers, proxy: T
     schedulers.start(via=proxy.port)
     schedulers.fires_after(datetime.min.replace(tzinfo=UTC))
     proxy.mode = Mode.REFUSE
-    eventually(lambda: "Ticks wait for the job store" in schedulers.fleet.log(), timeout=15.0)
+    eventually(lambda: "Ticks wait for the job store" in schedulers.fleet.log(), timeout=30.0)
     before = datetime.now(UTC)
     eventually(lambda: datetime.now(UTC) > before + timedelta(seconds=3))
     proxy.mode = Mode.FORWARD
-    schedulers.fires_after(before + timedelta(seconds=3), timeout=15.0)
+    schedulers.fires_after(before + timedelta(seconds=3), timeout=30.0)
     eventually(lambda: all(row.cursor > before for row in schedulers.rows.all()))
     assert schedulers.fleet.log().count("Ticks wait for the job store:") == 1
     schedulers.check()
@@ -215,10 +215,10 @@ def test_one_that_cannot_go_on_ends_itself_and_another_takes_over(
 ) -> None:
     deaf = schedulers.start(fault)
     schedulers.stand_by()
-    eventually(lambda: deaf.poll() is not None, timeout=20.0)
+    eventually(lambda: deaf.poll() is not None, timeout=30.0)
     assert deaf.returncode == 70
     assert f"The scheduler ends itself: {words}" in schedulers.fleet.log()
-    schedulers.fires_after(datetime.min.replace(tzinfo=UTC), timeout=15.0)
+    schedulers.fires_after(datetime.min.replace(tzinfo=UTC), timeout=30.0)
     schedulers.fires_after(schedulers.fired_until())
     schedulers.check()
 

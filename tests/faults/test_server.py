@@ -46,9 +46,9 @@ def test_a_server_that_was_killed_and_started_again_has_lost_nothing(
     back = time.monotonic()
 
     eventually(lambda: len(fleet.runs()) > before)
-    assert fleet.runs()[before].start - back < 1.0, "a second after its return they work again"
+    assert fleet.runs()[before].start - back < 5.0, "soon after its return they work again"
     fleet.open_gate()
-    eventually(lambda: fleet.completed("slow-1", *quick, *delayed), timeout=20)
+    eventually(lambda: fleet.completed("slow-1", *quick, *delayed))
     assert fleet.balance().leases_lost == 0
 
 
@@ -59,6 +59,6 @@ def test_a_full_server_refuses_new_jobs_and_lets_the_work_drain(fleet: Fleet) ->
         fleet.start()
         with pytest.raises(StoreFull, match="maxmemory"):
             fleet.send("quick", [9_999])
-        eventually(lambda: fleet.completed(*ids), timeout=20)
+        eventually(lambda: fleet.completed(*ids))
     fleet.send("quick", [10_000])
     fleet.balance()

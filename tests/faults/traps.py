@@ -3,6 +3,7 @@
 Each is a step of the protocol; the process gets SIGKILL before or after a call that the step is made of.
 """
 
+import itertools
 import os
 import signal
 import subprocess
@@ -18,6 +19,9 @@ from broker.worker.intake import Intake
 from broker.worker.lifecycle import Lifecycle
 
 _set: list[str] = []
+#: How often the process was at a step of `reached`, and at which time it dies.
+_times = itertools.count(1)
+_dies_at = [1]
 
 Die = Callable[[], None]
 
@@ -28,14 +32,16 @@ def die() -> None:
 
 def reached(step: str) -> None:
     """The process is at a step: it dies here if the test wants it."""
-    if step in _set:
+    if step in _set and next(_times) >= _dies_at[0]:
         die()
 
 
-def set_for(step: str, helper_step: str) -> None:
-    """Set the trap of a worker, and the one that its lease helper shall have."""
+def set_for(step: str, helper_step: str, nth: int = 1) -> None:
+    """Set the trap of a worker, and the one that its lease helper shall have. Where the step is one of the
+    actors here, the worker dies when it is there for the `nth` time."""
     if step:
         _set.append(step)
+        _dies_at[0] = nth
     if step in STEPS:
         STEPS[step]()
     if helper_step:

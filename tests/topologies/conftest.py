@@ -21,10 +21,10 @@ def server(home: Path) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture
-def watched_pair(home: Path) -> Iterator[tuple[Server, Server, Server]]:
+@pytest.fixture(params=[60_000])
+def watched_pair(request: pytest.FixtureRequest, home: Path) -> Iterator[tuple[Server, Server, Server]]:
     """A master, its replica and a sentinel; a failover changes them, so each test has its own."""
-    servers = replicated(home)
+    servers = replicated(home, request.param)
     with ended(*servers):
         yield servers
 

@@ -75,8 +75,11 @@ def ended(*servers: Server) -> Iterator[None]:
             server.kill()
 
 
-def replicated(home: Path) -> tuple[Server, Server, Server]:
-    """A master, its replica in step, and a sentinel that watches them under the name `jobs`."""
+def replicated(home: Path, down_after_ms: int = 60_000) -> tuple[Server, Server, Server]:
+    """A master, its replica in step, and a sentinel that watches them under the name `jobs`.
+
+    A sentinel in a hurry takes a master for dead that has only to wait for its processor.
+    """
     data = ('save ""', f'masterauth "{PASSWORD}"', "repl-diskless-sync yes", "repl-diskless-sync-delay 0")
     master = Server(home, *data)
     replica = Server(home, *data, f"replicaof 127.0.0.1 {master.port}")
@@ -86,10 +89,10 @@ def replicated(home: Path) -> tuple[Server, Server, Server]:
             return client.info("replication")["master_link_status"] == "up"
 
     eventually(in_step)
-    return master, replica, watched(home, master.port)
+    return master, replica, watched(home, master.port, down_after_ms)
 
 
-def watched(home: Path, port: int, down_after_ms: int = 300) -> Server:
+def watched(home: Path, port: int, down_after_ms: int) -> Server:
     """A sentinel for the master on this port."""
     return Server(
         home,
@@ -107,7 +110,7 @@ def cluster(home: Path, ports: Sequence[int] = (), announced: Sequence[int] = ()
     ports = ports or [free_port() for _ in range(3)]
     nodes, servers = len(ports), []
     for number, port in enumerate(ports):
-        config = ['save ""', "cluster-enabled yes", "cluster-node-timeout 1000"]
+        config = ['save ""', "cluster-enabled yes", "cluster-node-timeout 5000"]
         config.append("cluster-require-full-coverage no")
         if announced:
             config += ["cluster-announce-ip 127.0.0.1", f"cluster-announce-port {announced[number]}"]
@@ -178,9 +181,9 @@ def tls_front(target: int, *, wants_certificate: bool = False) -> Iterator[int]:
 
     thread = threading.Thread(target=main, name="tls-front")
     thread.start()
-    assert ready.wait(5)
+    assert ready.wait(20)
     try:
         yield int(started[0].sockets[0].getsockname()[1])
     finally:
         loop.call_soon_threadsafe(started[0].close)
-        thread.join(5)
+        thread.join(20)

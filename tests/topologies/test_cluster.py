@@ -55,7 +55,7 @@ def test_a_worker_on_one_node_hears_of_a_cancelled_job(store: JobStore) -> None:
     store.enqueue([job("runs", "b")])
     assert part.fetch(FetchRequest("w", "t", 1, {"b": 1})).jobs
     heard: list[str] = []
-    part.listen(heard.append, lambda: heard.append("joined"), 1_000)
+    part.listen(heard.append, lambda: heard.append("joined"), 4_000)
     assert store.cancel(["runs", "none"]) == [Cancelled.SIGNALLED, Cancelled.UNKNOWN]
     eventually(lambda: part.listen(heard.append, lambda: None, 200) or len(heard) > 1)
     assert heard == ["joined", "runs"]
@@ -65,7 +65,7 @@ def test_a_signal_reaches_listeners_on_every_node(three_nodes: list[Server]) -> 
     with three_nodes[0].client() as here, three_nodes[2].client() as there:
         listener = there.pubsub()
         listener.subscribe("news")
-        assert listener.get_message(timeout=1)["type"] == "subscribe"
+        assert listener.get_message(timeout=20)["type"] == "subscribe"
         assert eventually(lambda: here.publish("news", "x") or listener.get_message(timeout=0.1))
         listener.close()
 
@@ -106,7 +106,7 @@ class TestWhenAShardMoves:
         move("green", source, target, three_nodes)
         at_the_end = sent[0]
         moved.set()
-        producer.join(10)
+        producer.join(30)
         assert errors == []
         assert serves("green", three_nodes) is target
         eventually(lambda: sent[0] >= at_the_end)

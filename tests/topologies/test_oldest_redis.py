@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_promises_hold_on_redis_6_2(tmp_path: Path) -> None:
     assert SERVER.exists(), "Redis 6.2 is missing: `make test` fetches it once."
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}

@@ -104,7 +104,7 @@ class TestLeastRights:
             store.enqueue([job("one")])
             assert store.shards["main"].wait_for_work(["q"], 1_000) == "q"
             heard: list[str] = []
-            store.shards["main"].listen(heard.append, lambda: heard.append("joined"), 1_000)
+            store.shards["main"].listen(heard.append, lambda: heard.append("joined"), 4_000)
             assert heard == ["joined"]
             assert store.clean("q", JobState.WAITING) == 1
             store.keep_readers(["audit"])
