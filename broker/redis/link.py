@@ -55,6 +55,9 @@ class Link:
             return opened.scripts.run(verb, argv, more_keys)
         except (redis.RedisError, OSError) as error:
             raise self._doubt(in_our_words(error, opened.address)) from error
+        except Exception as error:
+            self._if_closed(opened, error)
+            raise
 
     @contextmanager
     def talking(self) -> Iterator[Opened]:
@@ -64,6 +67,18 @@ class Link:
             yield opened
         except (redis.RedisError, OSError) as error:
             raise self._doubt(in_our_words(error, opened.address)) from error
+        except Exception as error:
+            self._if_closed(opened, error)
+            raise
+
+    def _if_closed(self, opened: Opened, error: Exception) -> None:
+        """A connection that another thread closes, because the server moved, say, fails its user in ways of
+        its own: a TypeError, for one. Raises what that means."""
+        if self._opened is not opened and not isinstance(error, CallboardError):
+            raise StoreUnavailable(
+                f"The connection to Redis at {opened.address.place} was closed while it was in use; "
+                "the next call opens another."
+            ) from error
 
     def _doubt(self, error: CallboardError) -> CallboardError:
         self._in_doubt = self._in_doubt or isinstance(error, StoreUnavailable)
