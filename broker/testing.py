@@ -32,6 +32,8 @@ OWNER = "test"
 #: More runs than this in one `run_all` mean that jobs enqueue each other without end.
 MOST_RUNS = 10_000
 MOST_LISTED = 1_000_000
+#: So long, in seconds, the loop of `async def` actors may take to begin.
+LOOP_START_S = 30.0
 
 
 class FakeJobs:
@@ -181,7 +183,8 @@ def _event_loop(broker: CallboardBroker) -> Iterator[None]:
         yield
         return
     loop = dramatiq.asyncio.EventLoopThread(logging.getLogger(__name__))
-    loop.start(timeout=1)
+    loop.daemon = True  # one that is later still does not keep the process from ending
+    loop.start(timeout=LOOP_START_S)
     dramatiq.asyncio.set_event_loop_thread(loop)
     try:
         yield

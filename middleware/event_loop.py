@@ -14,6 +14,9 @@ from dramatiq.asyncio import EventLoopThread, set_event_loop_thread
 from dramatiq.middleware import AsyncIO
 
 LOOK_EVERY_S = 0.25
+#: So long, in seconds, a loop may take to begin. Dramatiq's one second is too short on a busy machine, and a
+#: worker whose loop is late does not boot.
+START_S = 30.0
 
 
 class EventLoop(AsyncIO):
@@ -28,7 +31,7 @@ class EventLoop(AsyncIO):
     def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         loop = EventLoopThread(self.logger)
         loop.daemon = True  # a process that ends does not wait for it
-        loop.start(timeout=1.0)
+        loop.start(timeout=START_S)
         self._own = loop
         self._all.append(loop)
         set_event_loop_thread(loop)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from broker.redis.connection import RedisAddress
 from broker.redis.embedded import EmbeddedServer
@@ -16,6 +17,15 @@ if TYPE_CHECKING:
     from xdist.remote import Producer
 
     from tests.turns import Turns
+
+# A slow machine is no fault of the code. Each run has the same examples, one with many MODEL_EXAMPLES others.
+settings.register_profile(
+    "callboard",
+    deadline=None,
+    derandomize=int(os.environ.get("MODEL_EXAMPLES", "0")) < 50,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("callboard")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,9 +34,9 @@ from jobs.times.intervals import Every
 from scheduling.firing import fire
 from settings import Settings
 from tests.actors.test_importing_actors import shipped
+from tests.control.running import Running
 from tests.fundamentals.stage import make_app
 from tests.sealed import KEY_VARIABLE
-from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 
@@ -329,6 +330,13 @@ def between(first: datetime, last: datetime, seconds: int, name: str) -> set[str
     return found
 
 
+def is_whole(pulses: list[str]) -> bool:
+    """Whether no tick is missing between the first and the last."""
+    told = [datetime.fromisoformat(job.removeprefix("cron:pulse:")) for job in pulses]
+    return set(pulses) == between(min(told) - timedelta(seconds=1), max(told), 1, "pulse")
+
+
+@pytest.mark.timeout(180)
 def test_the_real_command_beside_our_scheduler_doubles_nothing(
     copied_house: Path, environment: dict[str, str], redis_url: str, namespace: str
 ) -> None:
@@ -338,37 +346,45 @@ def test_the_real_command_beside_our_scheduler_doubles_nothing(
         states = (JobState.WAITING, JobState.DELAYED)
         return [job.id for state in states for job in store.list_jobs(queue, state, 500)]
 
-    def start(*command: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [sys.executable, *command], cwd=copied_house, env=environment, stderr=subprocess.PIPE, text=True
-        )
+    with ExitStack() as at_end:
 
-    began = datetime.now(UTC)
-    ours = start("-m", "scheduling")
-    running = [ours]
-    try:
-        eventually(lambda: len(ticks("pulse")) > 1, timeout=30)
+        def start(*command: str) -> Running:
+            process = subprocess.Popen(
+                [sys.executable, *command],
+                cwd=copied_house,
+                env=environment,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            at_end.enter_context(process)
+            run = Running(process, process.stderr)
+            at_end.callback(run.ended)
+            at_end.callback(process.kill)
+            return run
+
+        began = datetime.now(UTC)
+        ours = start("-m", "scheduling")
+        ours.until(lambda: len(ticks("pulse")) > 1, timeout=60)
         seen = len(ticks("pulse"))
         stock = ("-c", "import periodiq; periodiq.entrypoint()", "actors")
-        running += [start(*stock), start(*stock)]
-        eventually(lambda: ticks("beat"), timeout=30)  # by periodiq: ours began after that minute did
-        eventually(lambda: len(ticks("pulse")) > seen + 4, timeout=30)
-    finally:
-        for process in running:
-            process.terminate()
-        said = [process.communicate(timeout=20)[1] for process in running]
-    assert ours.returncode == 0
+        both = [start(*stock), start(*stock)]
+        for one in both:
+            one.line_with("Scheduling Actor(beat)", timeout=60)  # the tick of the minute that runs
+            one.line_with("Scheduling Actor(pulse)", timeout=60)
+            one.line_with("* * * * *                actors.beat:beat@beat")
+            one.line_with("pulse@pulse")
+        ours.until(lambda: len(ticks("pulse")) > seen + 4, timeout=60)
+        for one in both:
+            one.process.terminate()
+            one.ended()
+        ours.until(lambda: is_whole(ticks("pulse")), timeout=60)  # none is missing either
+        ours.process.terminate()
+        assert ours.ended() == 0
     ended = datetime.now(UTC)
     pulses, beats = ticks("pulse"), ticks("beat")
     store.close()
 
     assert len(pulses) == len(set(pulses))
-    told = [datetime.fromisoformat(job.removeprefix("cron:pulse:")) for job in pulses]
-    first, last = min(told), max(told)
-    assert set(pulses) == between(first - timedelta(seconds=1), last, 1, "pulse")  # none is missing either
-    assert set(beats) <= between(began - timedelta(minutes=1), ended, 60, "beat")
-    listed = [line for one in said for line in one.splitlines() if "actors.beat:" in line]
-    assert any("* * * * *                actors.beat:beat@beat" in line for line in listed), said
-    assert any("pulse@pulse" in line for line in listed), said
-    by_stock = [line for one in said[1:] for line in one.splitlines() if "Scheduling Actor(pulse)" in line]
-    assert by_stock, said
+    assert len(beats) == len(set(beats))
+    assert is_whole(pulses)
+    assert set() < set(beats) <= between(began - timedelta(minutes=1), ended, 60, "beat")

@@ -68,6 +68,8 @@ def running_worker(real_app: App, monkeypatch: pytest.MonkeyPatch) -> Iterator[S
     """Call it once the actors are declared: Dramatiq's own Worker runs them in threads of this process."""
     # A short test is over while the lease helper still starts; it is killed instead of waited for.
     monkeypatch.setattr("broker.worker.leases.STOP_S", 1.05)
+    # Of `get_result(block=True)`, on a machine that has other work.
+    monkeypatch.setattr("broker.results.DEFAULT_TIMEOUT", 30_000)
     workers: list[dramatiq.Worker] = []
 
     def start() -> dramatiq.Worker:

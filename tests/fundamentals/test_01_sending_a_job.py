@@ -82,5 +82,5 @@ def test_many_jobs_are_sent_in_one_go(real_app: App, running_worker: StartWorker
     assert len({message.message_id for message in sent}) == 300
 
     running_worker()
-    real_app.broker.join("count", timeout=10_000)
+    real_app.broker.join("count", timeout=40_000)
     assert sorted(seen) == list(range(300))

@@ -21,7 +21,7 @@ def test_progress_is_seen_while_the_job_runs(real_app: App, running_worker: Star
     @actor
     def long(pages: int) -> None:
         progress(3, pages, "page 3")
-        assert go_on.wait(10)
+        assert go_on.wait(40)
 
     running_worker()
     message = long.send(12)

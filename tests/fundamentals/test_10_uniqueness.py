@@ -11,7 +11,6 @@ from actors.declare import actor
 from broker.testing import FakeJobs
 from jobs.states import JobState
 from tests.fundamentals.stage import StartWorker
-from tests.waiting import eventually
 
 
 def test_the_second_send_names_the_first_job(real_app: App, running_worker: StartWorker) -> None:
@@ -47,11 +46,11 @@ def test_until_started_lets_one_wait_while_another_runs(real_app: App, running_w
     @actor(unique={"key": "all", "mode": "until_started"})
     def rebuild() -> None:
         started.set()
-        go_on.wait(10)
+        go_on.wait(40)
 
     running_worker()
     rebuild.send()
-    started.wait(10)
+    started.wait(40)
     again = [rebuild.send_with_options(delay=60_000).created for _ in range(2)]
     go_on.set()
     assert again == [True, False]
@@ -73,17 +72,16 @@ def test_until_finished_lasts_over_retries_until_the_job_has_ended(jobs: FakeJob
     assert flaky.send().created
 
 
-def test_throttle_adds_none_for_a_time_whatever_became_of_the_first(
-    real_app: App, running_worker: StartWorker
-) -> None:
-    @actor(unique={"key": "all", "mode": "throttle", "ttl": 1_000})
+def test_throttle_adds_none_for_a_time_whatever_became_of_the_first(jobs: FakeJobs) -> None:
+    @actor(unique={"key": "all", "mode": "throttle", "ttl": 60_000})
     def rebuild() -> None: ...
 
-    running_worker()
-    first = rebuild.send()
-    first.get_result(block=True)
-    assert not rebuild.send().created, "it is done, and its second is not over"
-    eventually(lambda: rebuild.send().created)
+    rebuild.send()
+    jobs.run_all()
+    jobs.advance(seconds=59)
+    assert not rebuild.send().created, "it is done, and its minute is not over"
+    jobs.advance(seconds=1)
+    assert rebuild.send().created
 
 
 def test_debounce_lets_only_the_newest_run(jobs: FakeJobs) -> None:
@@ -114,12 +112,12 @@ def test_latest_lets_one_run_and_the_newest_wait(real_app: App, running_worker: 
     @actor(unique={"by": ["account_id"], "mode": "latest"})
     def sync(account_id: str, number: int) -> None:
         started.set()
-        go_on.wait(10)
+        go_on.wait(40)
         seen.append(number)
 
     running_worker()
     sync.send("a1", 1)
-    started.wait(10)
+    started.wait(40)
     second = sync.send("a1", 2)
     third = sync.send("a1", 3)
     assert (third.created, third.replaced) == (True, second.message_id)
@@ -129,7 +127,7 @@ def test_latest_lets_one_run_and_the_newest_wait(real_app: App, running_worker: 
     assert job is not None
     assert job.state is JobState.WAITING, "although three threads of the worker are free"
     go_on.set()
-    real_app.broker.join("sync", timeout=10_000)
+    real_app.broker.join("sync", timeout=40_000)
     assert seen == [1, 3]
 
 

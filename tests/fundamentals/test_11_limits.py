@@ -49,7 +49,7 @@ class Crowd:
         with self._lock:
             self.now[name] += 1
             self.most[name] = max(self.most[name], self.now[name])
-        self.go_on.wait(10)
+        self.go_on.wait(40)
         with self._lock:
             self.now[name] -= 1
 
@@ -81,7 +81,7 @@ def test_a_queue_has_so_many_at_once_over_all_workers(real_app: App, running_wor
         eventually(lambda: inside.now["all"] == 2)
         assert stats(real_app, "capped").active == 2
         inside.go_on.set()
-        real_app.broker.join("capped", timeout=10_000)
+        real_app.broker.join("capped", timeout=40_000)
     assert inside.most["all"] == 2
 
 
@@ -103,7 +103,7 @@ def test_queues_of_one_share_count_together(real_app: App, running_worker: Start
         eventually(lambda: inside.now["both"] == 1)
         inside.go_on.set()
         for queue in ("one", "two"):
-            real_app.broker.join(queue, timeout=10_000)
+            real_app.broker.join(queue, timeout=40_000)
     assert inside.most["both"] == 1
 
 
@@ -119,7 +119,7 @@ def test_a_tenant_at_its_cap_waits_while_others_go_on(real_app: App, running_wor
         running_worker()
         eventually(lambda: inside.now == {"a": 1, "b": 1, "c": 1})
         inside.go_on.set()
-        real_app.broker.join("fair", timeout=10_000)
+        real_app.broker.join("fair", timeout=40_000)
     assert inside.most == {"a": 1, "b": 1, "c": 1}
 
 
@@ -137,7 +137,7 @@ def test_a_gate_is_a_resource_of_a_tenant_with_a_cap_of_its_own(
         running_worker()
         eventually(lambda: inside.now == {"m1": 2, "m2": 1})
         inside.go_on.set()
-        real_app.broker.join("gated", timeout=10_000)
+        real_app.broker.join("gated", timeout=40_000)
     assert inside.most["m1"] == 2
 
 
@@ -155,7 +155,7 @@ def test_a_gate_whose_name_begins_with_one_lets_one_through_without_any_setting(
         running_worker()
         eventually(lambda: inside.now == {"p1": 1, "p2": 1})
         inside.go_on.set()
-        real_app.broker.join("print-page", timeout=10_000)
+        real_app.broker.join("print-page", timeout=40_000)
     assert inside.most == {"p1": 1, "p2": 1}
 
 
@@ -172,11 +172,11 @@ def test_a_rate_lets_so_many_start_in_a_time_and_raising_it_starts_the_rest_at_o
         call.send(number)
     running_worker()
     eventually(lambda: stats(real_app, "slow").completed == 3)
-    assert done == [0, 1, 2]
+    assert sorted(done) == [0, 1, 2]
     assert stats(real_app, "slow").waiting == 5
 
     real_app.store.adjust(Scope("slow"), {"rate": Rate(100, 1_000)})
-    real_app.broker.join("slow", timeout=5_000)
+    real_app.broker.join("slow", timeout=40_000)
     assert sorted(done) == list(range(8))
 
 

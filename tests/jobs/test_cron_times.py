@@ -193,16 +193,16 @@ def test_equal_specs_are_equal_and_can_be_keys_and_pickled() -> None:
 def test_a_spec_that_fires_once_in_forty_years_is_found_at_once() -> None:
     # 29 February that is a Sunday, over the year 2100 that has none; a walk by minutes takes seconds.
     cron = Cron.parse("0 0 29 2 */7", "Europe/Berlin")
-    begun = time.process_time()
+    begun = time.thread_time()
     found = cron.next_after(datetime(2088, 3, 1, tzinfo=UTC))
     assert found == datetime(2128, 2, 28, 23, tzinfo=UTC)
     assert cron.previous_before(found) == datetime(2088, 2, 28, 23, tzinfo=UTC)
-    assert time.process_time() - begun < 0.05
+    assert time.thread_time() - begun < 0.05
 
 
 def test_ten_thousand_schedules_have_their_next_tick_in_far_less_than_three_seconds() -> None:
-    begun = time.process_time()
+    begun = time.thread_time()
     for number in range(10_000):
         spec = f"{number % 60} {number // 60 % 24} * * {number % 7}"
         Cron.parse(spec, "UTC" if number % 2 else "Europe/Berlin").next_after(NEW_YEAR)
-    assert time.process_time() - begun < 2.5
+    assert time.thread_time() - begun < 2.5

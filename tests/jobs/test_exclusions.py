@@ -108,11 +108,11 @@ def test_a_window_that_ends_in_the_gap_ends_with_the_gap() -> None:
 def test_every_second_goes_over_a_long_window_at_once() -> None:
     windows = [{"from": "00:00", "to": "24:00", "days": "mon-sat"}]
     plan = Plan(Every(1), exclusions=Exclusions.parse(windows=windows))
-    begun = time.process_time()
+    begun = time.thread_time()
     for second in range(100):
         assert plan.next_after(MONDAY + second * SECOND) == MONDAY + 6 * DAY
         assert plan.previous_before(MONDAY + second * SECOND) == MONDAY - SECOND
-    assert time.process_time() - begun < 0.2
+    assert time.thread_time() - begun < 0.2
 
 
 def test_a_plan_that_is_always_excluded_has_no_tick_and_says_so_soon() -> None:
@@ -120,10 +120,10 @@ def test_a_plan_that_is_always_excluded_has_no_tick_and_says_so_soon() -> None:
         Cron.parse("0 23 * * *", BERLIN),
         exclusions=Exclusions.parse(windows=[{"from": "22:00", "to": "06:00"}]),
     )
-    begun = time.process_time()
+    begun = time.thread_time()
     assert plan.next_after(MONDAY) is None
     assert plan.previous_before(MONDAY) is None
-    assert time.process_time() - begun < 0.5
+    assert time.thread_time() - begun < 0.5
 
 
 def test_so_many_excluded_ticks_are_passed_over_and_no_more() -> None:

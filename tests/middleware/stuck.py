@@ -22,11 +22,11 @@ def declare() -> None:
         os.read(ours, 1)
         os.close(theirs)
 
-    @actor(attempts=9, time_limit=1_000)
+    @actor(attempts=9, time_limit=1_600)
     def with_the_interpreter_lock(seconds: int) -> None:
         """Let nothing else in this process move."""
         say(f"holding in {os.getpid()}")
-        threading.Event().wait(0.6)  # so that the watch has seen it
+        threading.Event().wait(1.0)  # so that the watch has seen it
         ctypes.PyDLL(None).sleep(seconds)
 
     @actor(attempts=1)

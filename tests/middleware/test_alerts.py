@@ -23,7 +23,8 @@ from tests.waiting import eventually
 
 
 @pytest.fixture
-def sentry() -> Iterator[Receiver]:
+def sentry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    monkeypatch.setattr("middleware.sentry.FLUSH_S", 20.0)  # at the most: it ends when all is sent
     with receiving() as receiver:
         yield receiver
 
@@ -243,8 +244,8 @@ def test_a_sentry_that_never_answers_delays_neither_jobs_nor_the_end(
                 jobs = [app.store.get(message.message_id) for message in messages]
                 return all(job is not None and job.state is JobState.FAILED for job in jobs)
 
-            eventually(dead, 10)
+            eventually(dead)
             began = time.monotonic()
             worker.process.terminate()
-            assert worker.ended(timeout=20) == 0
-            assert time.monotonic() - began < 8
+            assert worker.ended() == 0
+            assert time.monotonic() - began < 15  # the SDK itself waits for an answer for 30 s

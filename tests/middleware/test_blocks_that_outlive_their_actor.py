@@ -113,7 +113,7 @@ def test_a_task_that_is_left_inside_is_cancelled_by_the_time_limit(
         finally:
             ended.append("cancelled")
 
-    @actor(time_limit=500)
+    @actor(time_limit=1_000)
     async def leaving() -> None:
         begun = asyncio.Event()
         tasks.append(asyncio.create_task(for_ever(begun)))

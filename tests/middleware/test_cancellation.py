@@ -37,7 +37,7 @@ class Scene:
     def play(self, message: Any) -> str:
         """Cancel the job once it has begun, and wait for its end; its id."""
         job_id = str(message.message_id)
-        assert self.began.wait(10)
+        assert self.began.wait(20)
         self._app.store.cancel([job_id], REASON)
         eventually(lambda: (state := state_of(self._app.store, job_id)) and state.settled)
         return job_id
@@ -183,9 +183,9 @@ def test_a_clean_up_is_let_finish_though_the_wish_is_repeated(
 
     running_worker()
     message = long.send()
-    assert scene.began.wait(10)
+    assert scene.began.wait(20)
     real_app.store.cancel([message.message_id], REASON)
-    assert cleaning.wait(10)
+    assert cleaning.wait(20)
     for _ in range(3):
         real_app.store.cancel([message.message_id], "impatient")
     eventually(lambda: state_of(real_app.store, message.message_id) is JobState.CANCELLED)

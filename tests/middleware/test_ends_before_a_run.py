@@ -53,9 +53,10 @@ def test_the_sender_hears_that_no_worker_knows_the_actor(
     ((message, error),) = eventually(lambda: told)
     assert (message["message_id"], message["args"]) == (sent.message_id, [])
     assert (error["type"], error["outcome"], len(error["fingerprint"])) == ("UnknownActor", "failed", 16)
-    assert ("UnknownActor", "unknown_actor", "failed") in rows(real_app, "error_type, error_code, outcome")
+    told_of = ("UnknownActor", "unknown_actor", "failed")
+    eventually(lambda: told_of in rows(real_app, "error_type, error_code, outcome"))
 
-    real_app.broker.join("told", timeout=5_000)
+    real_app.broker.join("told", timeout=40_000)
     assert len(told) == 1
 
 

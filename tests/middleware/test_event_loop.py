@@ -50,7 +50,7 @@ def test_a_coroutine_that_outlives_its_worker_ends_and_is_settled(
 
     worker = running_worker()
     message = slow.send()
-    assert begun.wait(10)
+    assert begun.wait(20)
     worker.stop(timeout=100)
     assert state_of(real_app.store, message.message_id) is JobState.ACTIVE
     go_on.set()

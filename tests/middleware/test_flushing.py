@@ -25,7 +25,7 @@ def ended(seconds: float) -> tuple[list[str], float]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=50,
     )
     return ran.stdout.split(), time.monotonic() - began
 
@@ -37,4 +37,4 @@ def test_the_last_outcomes_do_not_wait_for_it_and_it_is_not_cut_short() -> None:
 def test_who_never_answers_is_left_after_two_seconds() -> None:
     said, took = ended(60)
     assert said == ["stored"]
-    assert took < 10
+    assert took < 25

@@ -11,6 +11,7 @@ from jobs.backoff import Backoff
 from jobs.errors import StoreUnavailable
 from jobs.model import Accepted, NewJob
 from jobs.states import JobState
+from tests.broker.workers import state_of
 from tests.fundamentals.stage import StartWorker
 from tests.waiting import eventually
 
@@ -45,7 +46,9 @@ def test_a_job_whose_follower_cannot_be_sent_runs_again_and_spends_no_attempt(
     running_worker()
     eventually(lambda: not away)
     eventually(lambda: real_app.store.stats(["told"])[0].completed_total == 1, timeout=20)
+    # The follower goes before the verdict: it may be done while that is still under way.
+    eventually(lambda: state_of(real_app.store, message.message_id) is JobState.COMPLETED)
     job = real_app.store.get(message.message_id)
     assert runs == [7, 7, 7]
     assert job is not None
-    assert (job.state, job.attempts) == (JobState.COMPLETED, 1)
+    assert job.attempts == 1

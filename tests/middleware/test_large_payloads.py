@@ -108,5 +108,5 @@ def test_on_a_real_worker_they_are_encrypted_where_a_parameter_is_secret(
     assert stored is not None
     assert "Grüße".encode() not in stored
     running_worker()
-    assert message.get_result(block=True, timeout=10_000) == len(LARGE["text"])
+    assert message.get_result(block=True, timeout=40_000) == len(LARGE["text"])
     eventually(lambda: real_app.store.stats(["report"])[0].completed_total == 1)

@@ -3,6 +3,7 @@
 import logging
 import re
 import threading
+import time
 import urllib.request
 from pathlib import Path
 
@@ -201,12 +202,13 @@ def test_a_worker_serves_its_counts_on_loopback_and_stops_with_it(
     def add(x: int) -> None: ...
 
     worker = dramatiq.Worker(app.broker, worker_threads=4, worker_timeout=50)
+    began = time.monotonic()
     worker.start()
     for number in range(10):
         add.send(number)
 
     def scraped() -> Samples:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
             return samples(answer.read().decode())
 
     by = {"queue": "add", "actor": "add", "outcome": "completed", "attempt": "first"}
@@ -214,7 +216,8 @@ def test_a_worker_serves_its_counts_on_loopback_and_stops_with_it(
     seen = scraped()
     assert value(seen, "callboard_events_behind", reader="audit") is not None
     assert (value(seen, "process_resident_memory_bytes") or 0) > 1_000_000
-    assert (value(seen, "callboard_job_run_seconds_sum", queue="add", actor="add") or 0) < 5
+    ran_s = value(seen, "callboard_job_run_seconds_sum", queue="add", actor="add")
+    assert 0 < (ran_s or 0) < 4 * (time.monotonic() - began), "it has four threads"
     worker.stop(timeout=10_000)
     app.broker.close()
     app.engine().dispose()
@@ -240,7 +243,7 @@ def test_a_second_process_on_the_host_takes_the_next_free_port(
         addresses = re.findall(r"http://127\.0\.0\.1:\d+/metrics", caplog.text)
         assert len(set(addresses)) == 2
         for address in addresses:
-            with urllib.request.urlopen(address, timeout=5) as answer:
+            with urllib.request.urlopen(address, timeout=20) as answer:
                 assert b"process_" in answer.read()
     finally:
         first()

@@ -37,7 +37,7 @@ def test_a_pipeline_runs_on_a_real_worker_and_can_be_waited_for(
     running_worker()
     pipe = (add.message(1, 2) | double.message()).run(delay=300)
     # The last job is not there yet, which is no reason to give it up.
-    assert pipe.get_result(block=True, timeout=10_000) == 6
+    assert pipe.get_result(block=True, timeout=40_000) == 6
 
 
 def test_what_ignores_results_is_called_without(jobs: FakeJobs) -> None:
@@ -112,7 +112,7 @@ def test_callbacks_run_on_a_real_worker(real_app: App, running_worker: StartWork
 
     running_worker()
     add.send(1, 2)
-    real_app.broker.join("add", timeout=10_000)
-    real_app.broker.join("succeeded", timeout=10_000)
+    real_app.broker.join("add", timeout=40_000)
+    real_app.broker.join("succeeded", timeout=40_000)
     (job,) = real_app.store.list_jobs("succeeded", JobState.COMPLETED)
     assert job.record == b'{"result":3}'

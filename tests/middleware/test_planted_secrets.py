@@ -22,6 +22,7 @@ from tests.ports import free_port
 from tests.waiting import eventually
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("as_json", [False, True], ids=["text logs", "JSON logs"])
 def test_no_sink_holds_a_planted_secret(
     monkeypatch: pytest.MonkeyPatch, home: Path, redis_url: str, namespace: str, as_json: bool
@@ -48,7 +49,7 @@ def test_no_sink_holds_a_planted_secret(
             eventually(sentry.alerts)
             eventually(lambda: [span for span in collector.spans() if span.name == "run leaky"])
             eventually(lambda: len(_rows(home)) > 0 and b"RuntimeError" in _rows(home))
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
                 metrics = answer.read()
             worker.process.terminate()
             assert worker.ended() == 0

@@ -140,10 +140,10 @@ def test_async_actors_on_a_real_worker_are_answered_from_the_cache(
         return account_id * 2
 
     running_worker()
-    assert balance.send(21).get_result(block=True, timeout=10_000) == 42
-    assert balance.send(21).get_result(block=True, timeout=10_000) == 42
+    assert balance.send(21).get_result(block=True, timeout=40_000) == 42
+    assert balance.send(21).get_result(block=True, timeout=40_000) == 42
     assert runs == [21]
     assert real_app.store.clear_cache("balance\x1f") == 1
-    assert balance.send(21).get_result(block=True, timeout=10_000) == 42
+    assert balance.send(21).get_result(block=True, timeout=40_000) == 42
     assert runs == [21, 21]
     assert real_app.store.list_jobs("balance", JobState.COMPLETED)[0].attempts == 1

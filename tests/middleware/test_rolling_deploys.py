@@ -223,7 +223,7 @@ def test_two_releases_on_the_real_server_each_take_their_own(
         assert sorted(ran[1:]) == [(2, f"new-{number}") for number in range(5)]
         eventually(lambda: all(found(new, one).state is JobState.COMPLETED for one in (*newer, first)))
         assert {found(new, one).attempts for one in newer} == {1}
-        assert {worker.version.partition("+")[2] for worker in new.store.workers()} == {"1", "2"}
+        eventually(lambda: {worker.version.partition("+")[2] for worker in new.store.workers()} == {"1", "2"})
 
         workers.pop(0).stop(timeout=10_000)
         sync_1.send("late")  # by a producer that is not deployed yet

@@ -247,7 +247,7 @@ def test_a_slow_database_of_tenants_holds_up_their_jobs_and_no_others(
     eventually(lambda: ran == ["plain"])
     for number in range(10):
         settled(real_app, transfer.send(f"plain{number}", 1).message_id)
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 15  # twenty tenants, and each would take two seconds
     assert "secret" not in ran
 
     slow.set()

@@ -109,7 +109,7 @@ def test_a_step_that_was_left_behind_is_ended_by_the_time_limit(real_app: App, r
     async def endless() -> None:
         await asyncio.Event().wait()
 
-    @actor(attempts=1, time_limit=300)
+    @actor(attempts=1, time_limit=1_000)
     async def order() -> str:
         left.append(asyncio.create_task(step("endless", endless)))
         await asyncio.sleep(0)

@@ -89,7 +89,7 @@ def provider() -> Iterator[Provider]:
         (["reserve"], {"reserve": 2, "charge": 1}),
     ],
 )
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(180)
 def test_a_worker_that_is_killed_between_the_call_and_the_storing_charges_once(
     real_app: App,
     redis_url: str,

@@ -65,12 +65,14 @@ def place(monkeypatch: pytest.MonkeyPatch, home: Path, redis_url: str, namespace
     app.engine().dispose()
 
 
+@pytest.mark.timeout(180)
 def test_it_hands_over_the_rest_and_ends_and_the_run_counts_as_lost(place: Place) -> None:
     with place.worker() as worker:
+        finishing, endless = place.send("neighbour", 3.0), place.send("interruptible")
+        worker.line_with("interruptible began")
+        worker.line_with("neighbour began")
         stuck_id = place.send("in_a_system_call")
         worker.line_with("stuck in")
-        finishing, endless = place.send("neighbour", 2.0), place.send("interruptible")
-        worker.line_with("interruptible began")
         worker.line_with("cannot be ended: it does not come back from a call into the system")
         waiting = place.send("neighbour", 0.0)
         assert worker.ended(30) == EXIT_STUCK
@@ -97,6 +99,7 @@ def test_it_hands_over_the_rest_and_ends_and_the_run_counts_as_lost(place: Place
         eventually(lambda: place.state(waiting) is JobState.COMPLETED)
 
 
+@pytest.mark.timeout(120)
 def test_one_that_holds_the_interpreter_lock_is_ended_from_outside(place: Place) -> None:
     with place.worker() as worker:
         stuck_id = place.send("with_the_interpreter_lock", 60)

@@ -194,6 +194,7 @@ def test_whoever_is_in_a_hurry_waits_for_a_slow_database_once_for_all_tenants(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("middleware.sealing.tenant_keys.AWAY_S", 60.0)
+    monkeypatch.setattr("middleware.sealing.tenant_keys.PATIENCE_S", 1.0)
     stored = Slow(make_engine(f"sqlite:///{tmp_path / 'callboard.db'}"))
     stored.may.set()
     seal = process(stored, {1: os.urandom(32)})
@@ -209,7 +210,7 @@ def test_whoever_is_in_a_hurry_waits_for_a_slow_database_once_for_all_tenants(
     for about, text in zip(abouts, texts, strict=True):
         with pytest.raises(KeyUnavailable, match="slow, or away"):
             seal.open(text, about, in_a_hurry=True)
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 5.0  # ten of them take ten
     assert stored.asked == asked + 1
 
     stored.may.set()
@@ -223,7 +224,10 @@ def test_whoever_is_in_a_hurry_waits_for_a_slow_database_once_for_all_tenants(
     eventually(answers)
 
 
-def test_whoever_is_in_a_hurry_does_not_ask_a_database_again_at_once_that_was_away(stored: Away) -> None:
+def test_whoever_is_in_a_hurry_does_not_ask_a_database_again_at_once_that_was_away(
+    stored: Away, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("middleware.sealing.tenant_keys.AWAY_S", 60.0)
     seal = process(stored, {1: os.urandom(32)})
     abouts = [ABOUT._replace(tenant=f"t{number}") for number in range(3)]
     texts = [seal.close(b"x", about, secret=True) for about in abouts]

@@ -291,7 +291,7 @@ def test_a_collector_that_is_away_delays_neither_jobs_nor_the_end(
         message = actors["parent"].send("ada")
         eventually(lambda: (job := app.store.get(message.message_id)) and job.state.value == "completed")
         worker.process.terminate()
-        assert worker.ended(timeout=10) == 0
+        assert worker.ended() == 0
     app.broker.close()
 
 

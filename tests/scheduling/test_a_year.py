@@ -161,6 +161,7 @@ def expected() -> set[str]:
     return {tick_id(name, tick) for name, ticks in found.items() for tick in ticks}
 
 
+@pytest.mark.timeout(300)
 def test_every_tick_of_a_year_has_exactly_one_job(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock, fate = Clock(), Fate(SEED)
     store = FatefulStore(clock, fate)
