@@ -74,7 +74,7 @@ class PostgresServer:
         )
         ready = threading.Event()
         threading.Thread(target=self._read_log, args=(self._process, ready), daemon=True).start()
-        if not ready.wait(20) or self._process.poll() is not None:
+        if not ready.wait(50) or self._process.poll() is not None:
             self.stop()
             raise RuntimeError("PostgreSQL did not start:\n" + b"".join(self._log).decode(errors="replace"))
 
@@ -86,10 +86,10 @@ class PostgresServer:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
         try:
-            process.wait(10)
+            process.wait(30)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGQUIT)
-            process.wait(10)
+            process.wait(30)
 
     def remove(self) -> None:
         self.stop()
@@ -136,7 +136,7 @@ class PostgresServer:
             "--no-sync", "--no-instructions",
         ]  # fmt: skip
         made = subprocess.run(
-            command, capture_output=True, text=True, timeout=60, check=False, **self._as_user()
+            command, capture_output=True, text=True, timeout=120, check=False, **self._as_user()
         )
         password_file.unlink()
         if made.returncode:

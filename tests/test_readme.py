@@ -22,7 +22,7 @@ def test_the_example_prints_what_the_readme_says(tmp_path: Path) -> None:
     # A reader may have put this very actor into the checkout: it runs beside the actors that are shipped.
     shutil.copytree(ROOT / "actors", tmp_path / "actors", ignore=shipped)
     ran = subprocess.run(
-        [sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, timeout=55, check=False
     )
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, promised, "")
 

@@ -28,6 +28,8 @@ def test_a_worker_runs_all_three(
             webhooks={"shop": endpoint(url)},
         )
         monkeypatch.setattr(app.broker, "store", RedisStore(lambda: redis_address, namespace))
+        # A Worker adds one of its own for good.
+        monkeypatch.setattr(app.broker, "middleware", [*app.broker.middleware])
         worker = dramatiq.Worker(app.broker, worker_threads=4, worker_timeout=50)
         worker.start()
         try:

@@ -1,6 +1,7 @@
 """The Redis service, started for real with its own entrypoint, keeps what it is given."""
 
 import os
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -39,11 +40,17 @@ def service() -> Iterator[tuple[Path, subprocess.Popen[bytes]]]:
                 [shell, options, filled_in(script)], env=variables, stdout=log, stderr=log
             )
         try:
-            eventually((folder / "socket").exists)
+            eventually(lambda: answers(folder / "socket"))
             yield folder, process
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(30)
+
+
+def answers(path: Path) -> bool:
+    """Whether somebody listens there."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def ruled(app: App) -> Iterator[App]:
 @pytest.fixture(scope="session")
 def bare() -> Iterator[httpx2.Client]:
     """An HTTP client without a key. One for all, because a client is slow to make."""
-    with httpx2.Client(trust_env=False, timeout=10) as client:
+    with httpx2.Client(trust_env=False, timeout=30) as client:
         yield client
 
 
@@ -57,7 +57,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[App, http
     headers = {"Authorization": f"Bearer {key}"}
     with (
         serving(app) as url,
-        httpx2.Client(base_url=url, headers=headers, trust_env=False, timeout=10) as client,
+        httpx2.Client(base_url=url, headers=headers, trust_env=False, timeout=30) as client,
     ):
         yield app, client
     app.engine().dispose()

@@ -17,6 +17,9 @@ T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
 
+#: Seconds. A command is there after one or two; where twenty others want the processor, after half a minute.
+LONG_S = 80.0
+
 
 class Running:
     """Its lines are those of `output`, by default its standard output."""
@@ -37,7 +40,7 @@ class Running:
             if error.errno != errno.EIO:  # which is how a terminal says that its program has ended
                 raise
 
-    def line_with(self, text: str, times: int = 1, timeout: float = 20) -> str:
+    def line_with(self, text: str, times: int = 1, timeout: float = LONG_S) -> str:
         """The latest line that holds `text`, once there are so many of them."""
 
         def found() -> list[str]:
@@ -46,7 +49,7 @@ class Running:
 
         return self.until(found, timeout)[-1]
 
-    def until(self, probe: Callable[[], T], timeout: float = 20) -> T:
+    def until(self, probe: Callable[[], T], timeout: float = LONG_S) -> T:
         """What `eventually` gives; when it fails, the program's lines say why."""
         try:
             return eventually(probe, timeout)
@@ -56,7 +59,7 @@ class Running:
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    def ended(self, timeout: float = 20) -> int:
+    def ended(self, timeout: float = LONG_S) -> int:
         """The exit code, when every line was read."""
         code = self.process.wait(timeout)
         self._reader.join(timeout)
@@ -111,7 +114,7 @@ def command(*arguments: str) -> list[str]:
 
 def callboard(env, *arguments, stdin=""):
     return subprocess.run(
-        command(*arguments), env=env, cwd=ROOT, input=stdin, capture_output=True, text=True, timeout=30
+        command(*arguments), env=env, cwd=ROOT, input=stdin, capture_output=True, text=True, timeout=LONG_S
     )
 
 

@@ -250,7 +250,7 @@ def test_a_store_that_lost_its_data_while_the_api_runs_is_given_all_again(verbs,
     watching = Thread(target=keep_rules_restored, args=(ruled, ended), kwargs={"every_s": 0.01})
     watching.start()
     try:
-        assert eventually(lambda: ruled.store.adjustments() == {Scope(QUEUE): {"cap": 3}}, timeout=5)
+        assert eventually(lambda: ruled.store.adjustments() == {Scope(QUEUE): {"cap": 3}})
     finally:
         ended.set()
         watching.join()

@@ -173,7 +173,7 @@ def test_where_the_journal_cannot_be_written_the_line_is_said(here, memory, tmp_
 
 
 def test_jobs_of_a_real_server_are_reached(joined, board):
-    put(board, "acme~j1", "j2", lane="acme", delay_ms=60_000)
+    put(board, "acme~j1", "j2", lane="acme", delay_ms=600_000)
     fail(board, "j3")
 
     assert "It is delayed until" in callboard(joined, "jobs", "why", "acme~j1").stdout

@@ -33,7 +33,7 @@ def client(board: Board) -> Iterator[httpx2.Client]:
     headers = {"Authorization": f"Bearer {KeyFile(board.app.settings.home).ensure()}"}
     with (
         serving(board.app) as url,
-        httpx2.Client(base_url=url, headers=headers, trust_env=False, timeout=10) as client,
+        httpx2.Client(base_url=url, headers=headers, trust_env=False, timeout=30) as client,
     ):
         yield client
 

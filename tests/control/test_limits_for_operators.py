@@ -155,7 +155,7 @@ def limits_api(limited: App) -> Iterator[httpx2.Client]:
     headers = {"Authorization": f"Bearer {key}"}
     with (
         serving(limited) as url,
-        httpx2.Client(base_url=f"{url}/api/v1", headers=headers, trust_env=False, timeout=10) as client,
+        httpx2.Client(base_url=f"{url}/api/v1", headers=headers, trust_env=False, timeout=30) as client,
     ):
         yield client
 

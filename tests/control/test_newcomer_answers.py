@@ -175,8 +175,10 @@ def test_an_id_of_a_callers_that_is_not_there_is_told_how_a_tenants_is_written(
 
 def test_the_stack_is_shown_as_it_is(here: Any, memory: MemoryStore) -> None:
     shown = orjson.loads(here("config", "stack", "--json").stdout)
-    assert shown[0]["from"] == "broker"
-    assert [row["place"] for row in shown[1:]] == [layer.place for layer in platform.layers]
+    assert (shown[0]["class"], shown[0]["from"]) == ("broker.worker.lifecycle.Lifecycle", "broker")
+    # A Worker that an earlier test ran on this application has left its own middleware at the broker.
+    places = [row["place"] for row in shown if row["from"] != "broker"]
+    assert places == [layer.place for layer in platform.layers]
     (retries,) = [row for row in shown if row["place"] == "retries"]
     assert (retries["class"], retries["from"]) == ("middleware.retries.Retries", "default")
     assert "middleware.retries.Retries" in here("config", "stack").stdout

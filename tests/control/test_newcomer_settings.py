@@ -10,7 +10,7 @@ import pytest
 from control.service.checks.limits import limits
 from jobs.memory import MemoryStore
 from tests.control.board import small_app
-from tests.control.running import ROOT, callboard, command, refused, running
+from tests.control.running import LONG_S, ROOT, callboard, command, refused, running
 from tests.ports import free_port
 
 NOPE = {"CALLBOARD_MIDDLEWARE__EXTRA": "mycorp.jobs.Nope"}
@@ -20,7 +20,9 @@ SENTENCE = "middleware.extra names 'mycorp.jobs.Nope', which cannot be loaded: N
 def worker(env):
     """Dramatiq's own command, which ends by itself where it may not start."""
     argv = [sys.executable, "-m", "dramatiq", "actors", "-p", "1", "-t", "1"]
-    return subprocess.run(argv, env=env, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(
+        argv, env=env, cwd=ROOT, capture_output=True, text=True, timeout=LONG_S, check=False
+    )
 
 
 def without_module(env, module, *arguments):
@@ -34,7 +36,7 @@ def without_module(env, module, *arguments):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=LONG_S,
         check=False,
     )
 
@@ -110,6 +112,6 @@ def test_damaged_keys_end_up_before_it_is_up(env):
     file.write_text("{damaged")
     file.chmod(0o600)
     with running(command("up"), {**env, "CALLBOARD_API__PORT": str(free_port())}) as board:
-        assert board.ended(30) == 1
+        assert board.ended() == 1
     assert "keys.json" in board.lines[-1]
     assert not any("is up" in line for line in board.lines)

@@ -40,9 +40,9 @@ def a_scheduler(app: App) -> None:
 
 def test_one_that_is_alive_is_named_with_what_it_fires(tmp_path) -> None:
     app = board(tmp_path, nightly=NIGHTLY)
-    a_scheduler(app)
     for entry in Book(app).entries():
         Schedules(app.engine()).add(entry.row)
+    a_scheduler(app)
 
     found = findings(app)
 

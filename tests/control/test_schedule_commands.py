@@ -223,11 +223,12 @@ def test_the_list_says_that_the_scheduler_has_not_read_a_declared_one(here, read
     assert "maintenance-logs: new: restart the scheduler" in here("schedules", "list").stdout
 
 
-def test_a_pause_takes_back_what_lies_ready_in_the_job_store(here, reached):
+def test_a_pause_takes_back_what_lies_ready_in_the_job_store(here, reached, monkeypatch):
+    monkeypatch.setattr("scheduling.taking_back.MOST_AHEAD_S", 3_600)  # so that there is time for the pause
     migrate(app.engine())
-    assert here("schedules", "add", "soon", "email_sync", *SYNC, "--every", "6s").returncode == 0
+    assert here("schedules", "add", "soon", "email_sync", *SYNC, "--every", "10min").returncode == 0
     schedule, now = Book(app).entry("soon").schedule, datetime.now(UTC)
-    tick = schedule.plan.next_after(now + timedelta(seconds=4))
+    tick = schedule.plan.next_after(now + timedelta(seconds=60))
     fire(app, schedule, tick, now)  # as a scheduler does a moment before
     assert reached.get(tick_id("soon", tick)).state is JobState.DELAYED
 

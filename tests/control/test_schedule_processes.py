@@ -99,6 +99,6 @@ def test_up_starts_one_and_starts_it_again_when_it_is_killed(env):
         assert callboard(env, "health", "scheduler").returncode == 0
 
         board.send(signal.SIGINT)
-        assert board.ended(40) == 0
-    assert eventually(lambda: not lease.standing().held)
+        assert board.ended() == 0
+    assert eventually(lambda: not lease.standing().held, timeout=60)
     engine.dispose()

@@ -84,7 +84,7 @@ def test_everything_starts_from_nothing_comes_back_when_killed_and_stops(up_env,
         store.close()
 
         board.send(signal.SIGINT)
-        assert board.ended(40) == 0
+        assert board.ended() == 0
 
     assert board.lines[-1].endswith("stopped; every unfinished job is kept")
     assert read_address(home) is None

@@ -182,7 +182,7 @@ def test_readers_that_share_a_stream_write_the_same_events_without_a_deadlock(en
         try:
             for number in range(rounds):
                 events = [an_event(job_id=f"job-{number}-{place:03}") for place in range(400)]
-                together.wait(20)
+                together.wait(50)
                 AuditWriter(engine).write(events[::order])
         except Exception as error:
             errors.append(error)

@@ -346,6 +346,7 @@ def test_old_actions_go_and_the_rest_holds(
     assert (found.broken, found.links) == (None, 1)
 
 
+@pytest.mark.timeout(180)
 def test_writers_of_several_processes_make_one_chain(database_url: str, engine: Engine) -> None:
     processes, rounds = 2, 8
     spawn = multiprocessing.get_context("spawn")
@@ -356,7 +357,7 @@ def test_writers_of_several_processes_make_one_chain(database_url: str, engine: 
     ]
     for process in started:
         process.start()
-    assert [results.get(timeout=40) for _ in started] == [""] * processes
+    assert [results.get(timeout=150) for _ in started] == [""] * processes
     for process in started:
         process.join()
     executions, operators = AuditCheck(engine, KEYS).executions(), AuditCheck(engine, KEYS).operators()
@@ -366,7 +367,7 @@ def test_writers_of_several_processes_make_one_chain(database_url: str, engine: 
 
 def _write(url: str, name: int, rounds: int, barrier: Barrier, results: "multiprocessing.Queue[str]") -> None:
     engine = make_engine(url)
-    barrier.wait(30)
+    barrier.wait(120)
     try:
         for number in range(rounds):
             # Those of process 0 are written by both: a reader died before it acknowledged them.

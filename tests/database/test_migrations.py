@@ -54,6 +54,7 @@ def test_a_database_of_a_newer_release_is_left_alone(engine: Engine) -> None:
     assert migrate(engine) is False
 
 
+@pytest.mark.timeout(180)
 def test_many_processes_may_migrate_at_once(database_url: str) -> None:
     processes = 4
     spawn = multiprocessing.get_context("spawn")
@@ -64,7 +65,7 @@ def test_many_processes_may_migrate_at_once(database_url: str) -> None:
     ]
     for process in started:
         process.start()
-    answers = [results.get(timeout=40) for _ in started]
+    answers = [results.get(timeout=150) for _ in started]
     for process in started:
         process.join()
     assert sorted(answers) == [*["False"] * (processes - 1), "True"]
@@ -72,7 +73,7 @@ def test_many_processes_may_migrate_at_once(database_url: str) -> None:
 
 def _migrate(url: str, barrier: Barrier, results: "multiprocessing.Queue[str]") -> None:
     engine = make_engine(url)
-    barrier.wait(30)
+    barrier.wait(120)
     try:
         results.put(str(migrate(engine)))
     except BaseException as error:

@@ -57,7 +57,7 @@ def test_the_heartbeat_is_that_of_the_process_heard_of_last(engine: Engine) -> N
     heard_s = read_figures(engine, datetime.now(UTC) + 30 * SECOND).heard_s
 
     assert heard_s is not None
-    assert 29 <= heard_s <= 40
+    assert 29 <= heard_s <= 90
 
 
 def test_of_several_attempts_the_last_state_counts(engine: Engine) -> None:

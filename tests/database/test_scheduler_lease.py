@@ -36,17 +36,13 @@ def test_a_lease_that_ran_out_goes_to_the_next_with_a_greater_token(engine: Engi
 
 
 def test_a_renewed_lease_does_not_run_out(engine: Engine) -> None:
-    short = SchedulerLease(engine, lease_s=0.5)
-    short.take("a")
-    ends = short.standing().until
+    lease = SchedulerLease(engine, lease_s=60)
+    SchedulerLease(engine, lease_s=0.2).take("a")
+    ends = lease.standing().until
     assert ends is not None
-
-    def past_its_first_end() -> bool:
-        assert short.renew(1)
-        assert short.take("b") is None
-        return short.standing().now > ends
-
-    eventually(past_its_first_end)
+    assert lease.renew(1)
+    eventually(lambda: lease.standing().now > ends)
+    assert lease.take("b") is None
 
 
 def test_a_lease_that_is_given_up_is_free_at_once(lease: SchedulerLease) -> None:
@@ -90,6 +86,6 @@ def test_processes_are_seen_and_forgotten(engine: Engine, lease: SchedulerLease)
     one, two = lease.processes()
     assert (one.owner, one.host, one.pid, one.leads, one.schedules) == ("a", "host-1", 17, True, 250)
     assert (two.owner, two.leads, two.started_at) == ("b", False, began)
-    assert 0 <= one.age_s < 5
+    assert 0 <= one.age_s < 60
     lease.left("b")
     assert [process.owner for process in lease.processes()] == ["a"]

@@ -35,7 +35,7 @@ def running(module: str, *arguments: str, **environment: str) -> Iterator[dict[s
             yield json.loads(process.stdout.readline())
         finally:
             process.terminate()
-            assert process.wait(timeout=10) == 0, "the peer did not end in order on SIGTERM"
+            assert process.wait(timeout=30) == 0, "the peer did not end in order on SIGTERM"
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def mail_server(
     with running(
         module, "--maildir", str(maildir), *arguments, CALLBOARD_DEMO_IMAP_PASSWORD=password
     ) as ready:
-        options = {"tls": "none", "timeout_seconds": 10.0} | account
+        options = {"tls": "none", "timeout_seconds": 30.0} | account
         yield MailServer(ImapAccount(host, ready["port"], ready["username"], password, **options), maildir)
 
 
@@ -89,4 +89,4 @@ def scripted(*lines: bytes) -> Iterator[int]:
     try:
         yield listener.getsockname()[1]
     finally:
-        thread.join(10)
+        thread.join(30)

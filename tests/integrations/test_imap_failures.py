@@ -14,7 +14,7 @@ from tests.ports import free_port
 
 
 def account(port: int, **changes: Any) -> ImapAccount:
-    values: dict[str, Any] = {"username": "demo", "password": "secret", "tls": "none", "timeout_seconds": 5}
+    values: dict[str, Any] = {"username": "demo", "password": "secret", "tls": "none", "timeout_seconds": 30}
     return ImapAccount(host="127.0.0.1", port=port, **(values | changes))
 
 

@@ -34,7 +34,7 @@ PAYLOAD = '{"type":"invoice.paid","data":{"id":7,"name":"Größe"}}'.encode()
 
 def send(url: str, message_id: str = "msg_1", **options: Any) -> Delivery:
     endpoint = WebhookEndpoint("ep_1", url, options.pop("secret", SECRET), options.pop("allow_private", True))
-    values = {"payload": PAYLOAD, "timestamp": datetime.now(UTC), "timeout_seconds": 5.0} | options
+    values = {"payload": PAYLOAD, "timestamp": datetime.now(UTC), "timeout_seconds": 30.0} | options
     return deliver(endpoint, message_id, **values)
 
 
@@ -46,7 +46,7 @@ def serving(receiver: Receiver, scheme: str = "http", host: str = "127.0.0.1") -
         yield f"{scheme}://{host}:{receiver.server_address[1]}"
     finally:
         receiver.shutdown()
-        thread.join(10)
+        thread.join(30)
         receiver.server_close()
 
 
@@ -62,7 +62,7 @@ def test_a_delivery_is_signed_so_that_the_receiver_can_verify_it(receiver: tuple
     delivery = send(url + "/hook?token=x")
 
     assert (delivery.status_code, delivery.body_excerpt) == (204, "")
-    assert 0 < delivery.duration_ms < 5_000
+    assert 0 < delivery.duration_ms < 30_000
     assert server.ledger == {
         "msg_1": {"attempts": 1, "statuses": [204], "valid": [True], "path": "/hook?token=x"}
     }
@@ -131,7 +131,7 @@ def answering(response: bytes) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
     finally:
-        thread.join(10)
+        thread.join(30)
 
 
 @pytest.mark.parametrize("status", ["200 OK", "201 Created", "202 Accepted", "299 Fine"])
@@ -196,7 +196,7 @@ def test_a_server_that_answers_drop_by_drop_is_left_at_the_deadline() -> None:
             send(f"http://127.0.0.1:{listener.getsockname()[1]}/", timeout_seconds=0.3)
     finally:
         left.set()
-        thread.join(10)
+        thread.join(30)
 
 
 def test_the_network_is_transient() -> None:

@@ -156,7 +156,6 @@ def grants(redis_url: str, namespace: str) -> Iterator[Grants]:
     found.close()
 
 
-@pytest.mark.timeout(90)
 def test_no_limit_is_ever_exceeded_and_nearly_all_of_each_is_used(
     real_app: App, sent: dict[str, Any], fleet: StartFleet, noted: NotedTimes, grants: Grants
 ) -> None:
@@ -246,7 +245,6 @@ def time_at_work(begins: Sequence[float], ends: Sequence[float], begin: float, e
     return total
 
 
-@pytest.mark.timeout(60)
 def test_tenants_take_turns_under_a_limit_and_nobodys_job_spends_an_attempt(
     real_app: App, sent: dict[str, Any], running_worker: StartWorker, noted: NotedTimes
 ) -> None:
@@ -264,7 +262,6 @@ def test_tenants_take_turns_under_a_limit_and_nobodys_job_spends_an_attempt(
     assert (counts.waiting, counts.failed, counts.retries) == (0, 0, 0)
 
 
-@pytest.mark.timeout(60)
 def test_the_permit_of_a_killed_worker_comes_back(
     real_app: App, sent: dict[str, Any], fleet: StartFleet, noted: NotedTimes
 ) -> None:
@@ -281,7 +278,6 @@ def test_the_permit_of_a_killed_worker_comes_back(
     eventually(lambda: len(noted("account:acct-7")) == 2, timeout=20)
 
 
-@pytest.mark.timeout(60)
 def test_a_limit_that_is_raised_lets_what_waits_go_on_at_once(
     real_app: App, sent: dict[str, Any], running_worker: StartWorker, noted: NotedTimes
 ) -> None:
