@@ -104,7 +104,7 @@ class CallboardBroker(dramatiq.Broker):
     ) -> "list[SentMessage[R]]":
         """Accept many jobs in few round trips, in order.
 
-        After an error the first ones may be in; sending the same messages again adds none twice.
+        After an error of the store some may be in; sending the same messages again adds none twice.
         """
         prepared = [self._prepared(message, delay) for message in messages]
         answers = self._accept([job for _, job in prepared])

@@ -3,7 +3,7 @@
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ import redis
 
 from broker.redis.connection import TRIES_AGAIN, RedisAddress, connect, in_our_words
 from broker.redis.keys import Keys
-from broker.redis.scripts import Scripts
+from broker.redis.scripts import Call, Scripts
 from broker.redis.wire import Wire
 from broker.redis.wire_connection import WireConnection
 from jobs.errors import CallboardError, StoreUnavailable
@@ -50,9 +50,13 @@ class Link:
 
     def run(self, verb: str, argv: Sequence[Any] = (), more_keys: Sequence[str] = ()) -> Any:
         """Run one script."""
+        return self.run_all(((verb, argv, more_keys),))[0]
+
+    def run_all(self, calls: Iterable[Call]) -> list[Any]:
+        """Run scripts in order, in one round trip; `calls` as `Scripts.run_all` takes them."""
         opened = self._open()
         try:
-            return opened.scripts.run(verb, argv, more_keys)
+            return opened.scripts.run_all(calls)
         except (redis.RedisError, OSError) as error:
             raise self._doubt(in_our_words(error, opened.address)) from error
         except Exception as error:

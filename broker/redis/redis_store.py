@@ -1,6 +1,7 @@
 """The job store on Redis: each verb is one script of `lua/`. One shard."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -13,6 +14,7 @@ from broker.redis.link import BLOCK_LONGEST_MS, Link
 from broker.redis.records import pack_job, pack_verdict, pack_worker, unpack_fetched
 from broker.redis.redis_limits import RedisLimits
 from broker.redis.redis_operators import RedisOperators
+from broker.redis.scripts import Call, Lazily
 from jobs.model import (
     LOG_ATTEMPTS,
     LOG_BYTES,
@@ -28,8 +30,9 @@ from jobs.model import (
     WorkerInfo,
 )
 
-#: Jobs and bytes of one enqueue call, so that no script holds the server for long.
-ENQUEUE_CHUNK, ENQUEUE_BYTES = 500, 1_000_000
+#: Jobs and bytes of one run of the enqueue script, so that none holds the server for long, and how many runs
+#: a round trip asks for: while the server works on one, the next is packed.
+ENQUEUE_CHUNK, ENQUEUE_BYTES, ENQUEUE_RUNS = 250, 500_000, 4
 TRIM_CHUNK = 1_000
 #: Bytes of events that nobody has read at which enqueue is refused rather than events lost.
 EVENTS_CAP_BYTES = 256 * 1024 * 1024
@@ -79,14 +82,19 @@ class RedisStore(RedisOperators, RedisLimits):
 
     def enqueue(self, jobs: Sequence[NewJob]) -> list[Accepted]:
         accepted: list[Accepted] = []
-        for chunk in _chunks(jobs):
-            numbers: dict[str, int] = {}
-            argv: list[Any] = [self._events_cap]
-            for job in chunk:
-                argv += pack_job(job, numbers.setdefault(job.queue, len(numbers) + 1))
-            reply = self._link.run("enqueue", argv, [self.keys.wake(queue) for queue in numbers])
-            accepted += [_accepted(job.id, answer) for job, answer in zip(chunk, reply, strict=True)]
+        chunks = _chunks(jobs)
+        while trip := list(islice(chunks, ENQUEUE_RUNS)):
+            replies = self._link.run_all(Lazily(self._enqueuing, trip))
+            for chunk, reply in zip(trip, replies, strict=True):
+                accepted += [_accepted(job.id, answer) for job, answer in zip(chunk, reply, strict=True)]
         return accepted
+
+    def _enqueuing(self, jobs: Sequence[NewJob]) -> Call:
+        numbers: dict[str, int] = {}
+        argv: list[Any] = [self._events_cap]
+        for job in jobs:
+            argv += pack_job(job, numbers.setdefault(job.queue, len(numbers) + 1))
+        return "enqueue", argv, [self.keys.wake(queue) for queue in numbers]
 
     # Workers
 
@@ -107,13 +115,12 @@ class RedisStore(RedisOperators, RedisLimits):
     ) -> tuple[list[Settled], Fetched]:
         if not verdicts:
             return [], self.fetch(request)
-        with self._link.talking() as opened:
-            reply, answer = opened.scripts.run_all(
-                [
-                    ("settle", [request.owner, *map(pack_verdict, verdicts)], ()),
-                    ("fetch", _fetch_argv(request), ()),
-                ]
-            )
+        reply, answer = self._link.run_all(
+            [
+                ("settle", [request.owner, *map(pack_verdict, verdicts)], ()),
+                ("fetch", _fetch_argv(request), ()),
+            ]
+        )
         settled, woken = _settled(reply, len(verdicts))
         return settled, _fetched(answer).with_woken(request, woken)
 

@@ -6,11 +6,11 @@ order of arguments in Python, so that no list of numbered keys is kept by hand.
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from redis.exceptions import NoScriptError, ResponseError
 
@@ -24,6 +24,9 @@ HEADER_FIELDS = ("PURPOSE", "KEYS", "ARGV", "RETURNS", "EVENTS", "OOM", "INCLUDE
 FLAGS = {"allowed": "#!lua flags=allow-oom", "reads": "#!lua flags=no-writes"}
 #: How a server says that the text itself is at fault.
 NOT_LUA = ("compiling script", "script shebang", "Unexpected flag", "Could not find scripting engine")
+T = TypeVar("T")
+#: A script's name, its arguments, and the repeated keys.
+Call = tuple[str, Sequence[Argument], Sequence[str]]
 TAKES_NO_MEMORY = "if KEYS[1] then redis.call('PERSIST', KEYS[1]) end"
 
 
@@ -93,21 +96,21 @@ class Scripts:
         self._flags: bool | None = None
         self._prepared: dict[tuple[str, int], tuple[int, bytes]] = {}
 
-    def run(self, name: str, argv: Sequence[Argument] = (), more_keys: Sequence[str] = ()) -> Any:
-        """Run one script and return its reply."""
-        return self.run_all([(name, argv, more_keys)])[0]
+    def run_all(self, calls: Iterable[Call]) -> list[Any]:
+        """Run scripts in order, in one round trip. Raises the first error after all have run.
 
-    def run_all(self, calls: Sequence[tuple[str, Sequence[Argument], Sequence[str]]]) -> list[Any]:
-        """Run scripts in order, in one round trip. Raises the first error after all have run."""
+        `calls` are asked for anew at each try; the server begins with the first before the last is there.
+        """
         try:
-            return self._wire.call([self._command(*call) for call in calls])
+            return self._wire.call(Lazily(self._command, calls))
         except NoScriptError:
             # The server was restarted or flushed. Every verb is idempotent, so all may run again.
             self._prepared.clear()
             self._flags = None  # it may be another release of the server
-            return self._wire.call([self._command(*call) for call in calls])
+            return self._wire.call(Lazily(self._command, calls))
 
-    def _command(self, name: str, argv: Sequence[Argument], more_keys: Sequence[str]) -> bytes:
+    def _command(self, call: Call) -> bytes:
+        name, argv, more_keys = call
         size, head = self._prepared.get((name, len(more_keys))) or self._prepare(name, len(more_keys))
         return b"*%d\r\n%b%b" % (size + len(more_keys) + len(argv), head, pack_parts((*more_keys, *argv)))
 
@@ -137,6 +140,17 @@ class Scripts:
                 raise  # it is busy, full, or forbids it: nothing is wrong with the script
             raise ValueError(f"lua/{script.name}.lua does not load: {error}") from error
         return hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+
+
+class Lazily(Iterable[T]):
+    """What `make` makes of each item when its turn comes, anew each time this is gone through."""
+
+    def __init__(self, make: Callable[[Any], T], items: Iterable[Any]) -> None:
+        self._make = make
+        self._items = items
+
+    def __iter__(self) -> Iterator[T]:
+        return map(self._make, self._items)
 
 
 def _split(names: str) -> list[str]:

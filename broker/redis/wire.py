@@ -7,7 +7,7 @@ jobs' settlement.
 import os
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import hiredis
@@ -43,9 +43,9 @@ class Wire:
         self._idle: deque[WireConnection] = deque()
         self._pid = os.getpid()
 
-    def call(self, commands: Sequence[bytes]) -> list[Any]:
-        """Send packed commands; the replies in order. Raises the first error reply after all have run."""
-        packed = commands[0] if len(commands) == 1 else b"".join(commands)
+    def call(self, commands: Iterable[bytes]) -> list[Any]:
+        """Send packed commands; the replies in order. Raises the first error reply after all have run.
+        `commands` are asked for anew at each try."""
         end = time.monotonic() + CALL_LIMIT_S
         tried = 0
         while True:
@@ -53,7 +53,7 @@ class Wire:
             if tried:
                 connection.relax(end)
             try:
-                replies = connection.exchange(packed, len(commands), end)
+                replies = connection.exchange(commands, end)
             except AuthenticationError:
                 connection.disconnect()
                 raise  # it counts as a lost connection with redis-py

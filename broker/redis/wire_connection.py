@@ -10,6 +10,7 @@ import socket
 import ssl
 import struct
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -39,8 +40,9 @@ class WireConnection(NodeConnection):
         self._buffer = memoryview(bytearray(_READ_AT_ONCE))
         self._replies: Any = None
 
-    def exchange(self, packed: bytes, count: int, end: float = math.inf) -> list[Any]:
-        """Send `count` packed commands and return their replies; an error reply is in its place, unraised.
+    def exchange(self, commands: Iterable[bytes], end: float = math.inf) -> list[Any]:
+        """Send packed commands and return their replies; an error reply is in its place, unraised. Each is
+        sent as soon as it is there: the server works on it while the next one is packed.
         It must be over at `end` (monotonic), whatever trickles in and however many signals come.
 
         Raises redis-py's errors of the connection, after which it is closed; connects by itself.
@@ -53,12 +55,15 @@ class WireConnection(NodeConnection):
                 self.connect()
         try:
             sock: Any = self._sock
-            try:
-                sent = sock.send(packed)
-            except BlockingIOError:
-                sent = 0
-            if sent != len(packed):
-                self._send_rest(sock, memoryview(packed)[sent:], end)
+            count = 0
+            for packed in commands:
+                try:
+                    sent = sock.send(packed)
+                except BlockingIOError:
+                    sent = 0
+                if sent != len(packed):
+                    self._send_rest(sock, memoryview(packed)[sent:], end)
+                count += 1
             return [self._reply(sock, end) for _ in range(count)]
         except (BlockingIOError, TimeoutError) as error:
             self.disconnect()

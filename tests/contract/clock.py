@@ -5,7 +5,7 @@ way to the server: where they ask for the time they read a key that the test wri
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
@@ -15,7 +15,7 @@ import redis
 from broker.redis.connection import RedisAddress
 from broker.redis.link import Link, Opened
 from broker.redis.redis_store import RedisStore
-from broker.redis.scripts import Argument, Script, Scripts, load_script
+from broker.redis.scripts import Call, Script, Scripts, load_script
 
 START_MS = 1_800_000_000_000
 
@@ -66,12 +66,12 @@ class MovedScripts(Scripts):
         self._told = 0
         self._time_key = f"{link.keys.namespace}:test-clock"
 
-    def run_all(self, calls: Sequence[tuple[str, Sequence[Argument], Sequence[str]]]) -> list[Any]:
+    def run_all(self, calls: Iterable[Call]) -> list[Any]:
         answers = []
         for call in calls:
             only_reads = load_script(call[0]).when_full == "reads"
             if not only_reads or self._told != self._clock.now:
-                self._client.set(self._time_key, self._clock.next_us(_stamps(*call)), px=600_000)
+                self._client.set(self._time_key, self._clock.next_us(_stamps(call)), px=600_000)
                 self._told = self._clock.now
             answers += super().run_all([call])
         return answers
@@ -80,8 +80,9 @@ class MovedScripts(Scripts):
         return super()._load(replace(script, body=with_time_from(self._time_key, script.body)))
 
 
-def _stamps(verb: str, argv: Sequence[Argument], _: Sequence[str]) -> int:
+def _stamps(call: Call) -> int:
     """How many places in line a script may give away, each a microsecond behind the other."""
+    verb, argv, _ = call
     return len(argv) // 3 + 1 if verb == "enqueue" else len(argv) + 1
 
 

@@ -4,7 +4,7 @@ from jobs.model import GIVEN_ID_MARKER_MS, MARKER_MS, FetchRequest, NewJob, Outc
 from jobs.states import JobState
 from jobs.store import JobStore
 from tests.contract.clock import Clock
-from tests.contract.steps import QUEUE, a_job, count, fetch, found, ids, settle, state_of, take
+from tests.contract.steps import QUEUE, a_job, count, fetch, found, ids, run_order, settle, state_of, take
 
 
 def test_the_same_id_twice_is_one_job(store: JobStore) -> None:
@@ -12,6 +12,20 @@ def test_the_same_id_twice_is_one_job(store: JobStore) -> None:
     assert (first.created, second.created) == (True, False)
     assert store.enqueue([a_job("one", queue="other")])[0].created is False
     assert ids(fetch(store)) == ["one"]
+
+
+def test_thousands_in_one_call_stand_in_their_order_and_each_has_its_answer(
+    store: JobStore,
+) -> None:
+    there = set(range(0, 2_600, 130))
+    store.enqueue([a_job(f"{n:04}", priority=1) for n in there])
+    answers = store.enqueue([a_job(f"{n:04}", priority=1) for n in range(2_600)])
+    assert [(answer.id, answer.created) for answer in answers] == [
+        (f"{n:04}", n not in there) for n in range(2_600)
+    ]
+    new = [f"{n:04}" for n in range(2_600) if n not in there]
+    assert run_order(store, 3_000)[len(there) :] == new
+    assert count(store).completed == 2_600
 
 
 def test_an_id_is_one_job_in_every_state(store: JobStore) -> None:

@@ -43,6 +43,22 @@ def test_a_reply_that_is_lost_after_the_server_did_the_work_doubles_and_loses_no
     assert {job.attempts for job in fleet.jobs().values()} == {1}
 
 
+def test_a_server_that_forgot_its_scripts_or_whose_replies_are_lost_takes_each_of_thousands_once(
+    fleet: Fleet, proxy: TcpProxy
+) -> None:
+    store = RedisStore(lambda: RedisAddress(fleet.url(proxy.port)), fleet.store.keys.namespace)
+    jobs = [signed(NewJob(f"quick-{n}", "quick", "quick", b'[[],{"n":1},{},0]')) for n in range(2_500)]
+    store.enqueue(jobs[:1])
+    with redis.Redis.from_url(fleet.store.address.url) as client:
+        client.script_flush()
+    assert len(store.enqueue(jobs[:1_500])) == 1_500
+    lost = proxy.lose_reply_to(sha_of("enqueue", fleet.store.address))
+    assert [answer.id for answer in store.enqueue(jobs)] == [job.id for job in jobs]
+    assert lost.is_set()
+    store.close()
+    assert fleet.store.stats(["quick"])[0].waiting == 2_500
+
+
 def test_a_producer_whose_reply_was_lost_has_sent_one_job(fleet: Fleet, proxy: TcpProxy) -> None:
     store = RedisStore(lambda: RedisAddress(fleet.url(proxy.port)), fleet.store.keys.namespace)
     store.ping()
