@@ -81,6 +81,9 @@ class RedisStore(RedisOperators, RedisLimits):
     # Producers
 
     def enqueue(self, jobs: Sequence[NewJob]) -> list[Accepted]:
+        if len(jobs) == 1:
+            ((answer,),) = self._link.run_all((self._enqueuing(jobs),))
+            return [_accepted(jobs[0].id, answer)]
         accepted: list[Accepted] = []
         chunks = _chunks(jobs)
         while trip := list(islice(chunks, ENQUEUE_RUNS)):
