@@ -1,4 +1,4 @@
-"""Commands to Redis with as little between as can be: packed in one buffer, sent, replies read.
+"""Commands to Redis with as little between as can be: each packed in one buffer and sent, all replies read.
 
 redis-py's own client passes every command through a dozen calls, which cost a worker more than its
 jobs' settlement.

@@ -1,4 +1,4 @@
-"""A connection for packed commands: one buffer out, all replies in, and no call between that is not needed.
+"""A connection for packed commands: commands out, all replies in, and no call between that is not needed.
 
 redis-py makes, authenticates and closes it. What a command costs beyond the kernel's own work would
 otherwise be more than half of what a `send()` takes.
