@@ -46,7 +46,8 @@ def test_a_server_that_was_killed_and_started_again_has_lost_nothing(
     back = time.monotonic()
 
     eventually(lambda: len(fleet.runs()) > before)
-    assert fleet.runs()[before].start - back < 5.0, "soon after its return they work again"
+    within_s = 1.0 + 2.0  # it is tried once a second; the rest is for a machine that is busy with other tests
+    assert fleet.runs()[before].start - back < within_s, "a second after its return they work again"
     fleet.open_gate()
     eventually(lambda: fleet.completed("slow-1", *quick, *delayed))
     assert fleet.balance().leases_lost == 0
